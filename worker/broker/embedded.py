@@ -1,0 +1,120 @@
+"""A real Apache Kafka as a child of this process: start, stop, kill, start again.
+
+Rules:
+- The broker never outlives its owner (supervisor.py), and keeps its data and its port across restarts.
+- One broker per data folder; several at once on one machine in different folders.
+- Whatever goes wrong at start is one BrokerError with a plain sentence.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from worker.broker import supervisor
+from worker.broker.errors import BrokerError
+from worker.broker.folder import DataFolder
+from worker.broker.jars import ensure_jars
+from worker.broker.ports import HOST, free_port, is_free, kafka_answers
+from worker.broker.server import Ports, java_command
+
+START_TIMEOUT_S = 90.0
+STOP_GRACE_S = 5.0
+
+_LOOK_EVERY_S = 0.02
+_TRIES = 3
+
+
+class EmbeddedKafka:
+    """One broker in one data folder.
+
+    data_dir: created if missing. port: where clients connect; None takes the one used before in this folder
+    if it is free, else any free one. advertised_port: the port that clients are told to use from then on, for
+    a proxy in front of the broker. properties: settings of server.properties that win over ours.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        port: int | None = None,
+        *,
+        advertised_port: int | None = None,
+        properties: Mapping[str, str] | None = None,
+    ) -> None:
+        self._folder = DataFolder(data_dir)
+        self._wanted_port = port
+        self._advertised_port = advertised_port
+        self._properties = dict(properties or {})
+        self._supervisor: subprocess.Popen[str] | None = None
+        self._jvm_pid = 0
+        self._port = 0
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def bootstrap(self) -> str:
+        """The broker's own address, "127.0.0.1:PORT" (not the advertised one). BrokerError before a start."""
+        if not self._port:
+            raise BrokerError("The embedded Kafka has not been started.")
+        return f"{HOST}:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        """The process id of Kafka's Java runtime. BrokerError when it does not run."""
+        if not self.running:
+            raise BrokerError("The embedded Kafka does not run.")
+        return self._jvm_pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the broker's process is there."""
+        return self._supervisor is not None and self._supervisor.poll() is None
+
+    @property
+    def log_path(self) -> Path:
+        """Kafka's log of this run: warnings and errors."""
+        return self._folder.log_path
+
+    def start(self) -> str:
+        """Start the broker; returns its bootstrap address once it answers. Blocks; raises BrokerError."""
+        if self.running:
+            raise BrokerError("The embedded Kafka runs already.")
+        jars = ensure_jars()
+        try:
+            with self._folder.locked() as lock:
+                self._folder.check_version()
+                self._start(jars, lock)
+                self._folder.remember_port(self._port)
+        except OSError as error:
+            raise BrokerError(f"Kafka's data folder {self._folder.path} cannot be used: {error}.") from error
+        return self.bootstrap
+
+    def stop(self) -> None:
+        """Stop the broker cleanly; kill it if it is not gone in time. Does nothing when it does not run."""
+        if self._supervisor is None:
+            return
+        assert self._supervisor.stdin is not None
+        self._supervisor.stdin.close()  # the supervisor's sign to stop its child
+        try:
+            self._supervisor.wait(STOP_GRACE_S + 2)
+        except subprocess.TimeoutExpired:
+            self._supervisor.kill()
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill the broker with -9, as a crash would; returns when it is gone."""
+        if self._supervisor is None:
+            return
+        ...

@@ -1,0 +1,104 @@
+"""The data folder of one broker.
+
+Rules:
+- Whoever works in the folder holds its lock; the lock is inherited by the broker's processes and ends with
+  the last of them, however they end.
+- A folder written by another Kafka version is refused, never converted.
+- Formatting is all or nothing: `logs` appears by one rename, after `version`.
+
+Holds: `version` (who wrote it), `port` (the last one), `lock`, `server.properties`, `kafka.log` and
+`kafka.log.1` (this run and the one before), and Kafka's own data in `logs`.
+"""
+
+import base64
+import fcntl
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from worker.broker.errors import BrokerError
+from worker.broker.pins import KAFKA_VERSION
+from worker.broker.server import Ports, java_command, server_properties
+
+_FORMAT_TIMEOUT_S = 60
+_LOG_LINES_SHOWN = 15
+
+
+class DataFolder:
+    """What lies in the folder and how it is made ready for a start."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.log_path = self.path / "kafka.log"
+        self._port_path = self.path / "port"
+        self._version_path = self.path / "version"
+        self._data_path = self.path / "logs"
+
+    @contextmanager
+    def locked(self) -> Iterator[int]:
+        """Create the folder if missing and hold its lock; yields the file descriptor to hand on.
+
+        Raises BrokerError when another broker works in it, OSError when it cannot be written.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / "lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BrokerError(f"Another Kafka works in {self.path}; use another data folder.") from None
+            yield lock.fileno()
+
+    def check_version(self) -> None:
+        """Raise BrokerError unless the folder is new or was written by this Kafka version."""
+        if not self._data_path.exists():
+            return
+        written_by = self._version_path.read_text().strip() if self._version_path.exists() else "unknown"
+        if written_by != KAFKA_VERSION:
+            raise BrokerError(
+                f"{self.path} holds data of Apache Kafka {written_by}, and this is {KAFKA_VERSION}. "
+                "Use the version that wrote it, or another data folder."
+            )
+
+    def last_port(self) -> int | None:
+        """The port of the last start in this folder."""
+        text = self._port_path.read_text().strip() if self._port_path.exists() else ""
+        return int(text) if text.isdecimal() else None
+
+    def remember_port(self, port: int) -> None:
+        """Make this the port that the next start takes if it may choose."""
+        self._port_path.write_text(f"{port}\n")
+
+    def prepare(self, jars: Sequence[Path], ports: Ports, extra: Mapping[str, str]) -> Path:
+        """Format a new folder, start a new log, and write the configuration; returns its path."""
+        if not self._data_path.exists():
+            self._format(jars, ports, extra)
+        if self.log_path.exists():
+            self.log_path.replace(self.log_path.with_suffix(".log.1"))
+        return self._write_configuration(ports, self._data_path, extra)
+
+    def end_of_log(self) -> str:
+        """The last lines of Kafka's log, or a note that it is empty."""
+        text = self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+        return "\n".join(text.splitlines()[-_LOG_LINES_SHOWN:]) or "(its log is empty)"
+
+    def _format(self, jars: Sequence[Path], ports: Ports, extra: Mapping[str, str]) -> None:
+        unfinished = self._data_path.with_suffix(".new")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        configuration = self._write_configuration(ports, unfinished, extra)
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # A cluster id that begins with a dash would be read as an option.
+        arguments = ("format", f"--cluster-id={cluster_id}", "--config", str(configuration))
+        command = java_command(jars, "kafka.tools.StorageTool", *arguments)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_FORMAT_TIMEOUT_S, check=False)
+        if done.returncode:
+            raise BrokerError(f"Kafka could not format {self.path}:\n{(done.stdout + done.stderr)[-2000:]}")
+        self._version_path.write_text(f"{KAFKA_VERSION}\n")
+        unfinished.replace(self._data_path)
+
+    def _write_configuration(self, ports: Ports, data: Path, extra: Mapping[str, str]) -> Path:
+        path = self.path / "server.properties"
+        path.write_text(server_properties(ports, data, extra))
+        return path

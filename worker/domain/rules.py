@@ -1,0 +1,54 @@
+"""The rules as data: which set is in force when, and what it says. Read from RULES_FILE by worker.wire.rules_file."""
+
+from bisect import bisect_right
+
+import msgspec
+
+from worker.domain.values import MembershipLevel
+
+
+class RuleSet(msgspec.Struct, frozen=True):
+    """One version. Amounts in minor units of currency. levels: (threshold, level), ascending by threshold."""
+
+    version: str
+    effective_from: int  # days since 1970 UTC
+    currency: str
+    amount_per_point: int
+    levels: tuple[tuple[int, MembershipLevel], ...]
+    vip_spending: int
+    vip_days: int
+
+
+class RuleBook:
+    """All sets that ever were in force, by their first day."""
+
+    def __init__(self, sets: tuple[RuleSet, ...]) -> None:
+        """sets: at least one; the first must hold from 1970-01-01 or before, or the earliest is used for what came before."""
+        if not sets:
+            raise ValueError("a rule book needs at least one rule set")
+        self.sets = tuple(sorted(sets, key=lambda rules: rules.effective_from))
+        self._starts = [rules.effective_from for rules in self.sets]
+
+    def on(self, day: int) -> RuleSet:
+        """The set in force on that day (days since 1970 UTC)."""
+        return self.sets[max(bisect_right(self._starts, day) - 1, 0)]
+
+    @property
+    def currency(self) -> str:
+        """The currency of single amounts in the Customer's representation: that of the latest set."""
+        return self.sets[-1].currency
+
+
+DEFAULT_RULES = RuleSet(
+    version="1",
+    effective_from=0,
+    currency="USD",
+    amount_per_point=1_000,
+    levels=(
+        (50_000, MembershipLevel.SILVER),
+        (200_000, MembershipLevel.GOLD),
+        (500_000, MembershipLevel.PLATINUM),
+    ),
+    vip_spending=1_000_000,
+    vip_days=365,
+)
