@@ -11,7 +11,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,6 +29,7 @@ STOP_GRACE_S = 5.0
 
 _LOOK_EVERY_S = 0.02
 _TRIES = 3
+_PORT_TAKEN = "Address already in use"
 
 
 class EmbeddedKafka:
@@ -103,18 +105,63 @@ class EmbeddedKafka:
 
     def stop(self) -> None:
         """Stop the broker cleanly; kill it if it is not gone in time. Does nothing when it does not run."""
-        if self._supervisor is None:
-            return
-        assert self._supervisor.stdin is not None
-        self._supervisor.stdin.close()  # the supervisor's sign to stop its child
-        try:
-            self._supervisor.wait(STOP_GRACE_S + 2)
-        except subprocess.TimeoutExpired:
-            self._supervisor.kill()
+        if self._supervisor is not None and self._supervisor.stdin is not None:
+            self._supervisor.stdin.close()  # the supervisor's sign to stop its child
+            with suppress(subprocess.TimeoutExpired):
+                self._supervisor.wait(STOP_GRACE_S + 2)
         self.kill()
 
     def kill(self) -> None:
         """Kill the broker with -9, as a crash would; returns when it is gone."""
         if self._supervisor is None:
             return
-        ...
+        with self._supervisor as running:
+            killed_itself = running.poll() is not None and running.returncode < 0  # and left its child behind
+            if running.returncode is None or killed_itself:
+                with suppress(ProcessLookupError):
+                    os.kill(self._jvm_pid, signal.SIGKILL)
+        self._supervisor = None
+
+    def _start(self, jars: Sequence[Path], lock: int) -> None:
+        for tries_left in reversed(range(_TRIES)):
+            ports = self._choose_ports()
+            configuration = self._folder.prepare(jars, ports, self._properties)
+            self._spawn(java_command(jars, "kafka.Kafka", str(configuration)), lock)
+            if self._becomes_ready(ports.client):
+                self._port = ports.client
+                return
+            self.kill()
+            end_of_log = self._folder.end_of_log()
+            if not (tries_left and _PORT_TAKEN in end_of_log):  # between our look and Kafka's start
+                raise BrokerError(f"Kafka ended while it started. Its log ends with:\n{end_of_log}")
+
+    def _choose_ports(self) -> Ports:
+        client = self._wanted_port or self._folder.last_port() or free_port()
+        if not is_free(client):
+            if self._wanted_port:
+                raise BrokerError(f"Port {client} of {HOST} is in use; choose another one for Kafka.")
+            client = free_port()
+        return Ports(client, free_port(), free_port(), self._advertised_port or client)
+
+    def _spawn(self, command: Sequence[str], lock: int) -> None:
+        program = [sys.executable, "-I", "-S", supervisor.__file__]
+        arguments = [str(lock), str(self.log_path), str(os.getpid()), str(STOP_GRACE_S)]
+        self._supervisor = subprocess.Popen(
+            [*program, *arguments, *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=self._folder.path,  # where Java leaves its report when it crashes
+            pass_fds=[lock],
+            start_new_session=True,  # Ctrl-C is ours to handle: the worker ends before its broker
+        )
+        assert self._supervisor.stdout is not None
+        self._jvm_pid = int(self._supervisor.stdout.readline())
+
+    def _becomes_ready(self, port: int) -> bool:
+        give_up_at = time.monotonic() + START_TIMEOUT_S
+        while self.running and time.monotonic() < give_up_at:
+            if kafka_answers(port):
+                return True
+            time.sleep(_LOOK_EVERY_S)
+        return False
