@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self, cast
 
 from worker.broker import supervisor
 from worker.broker.errors import BrokerError
@@ -126,13 +126,17 @@ class EmbeddedKafka:
         for tries_left in reversed(range(_TRIES)):
             ports = self._choose_ports()
             configuration = self._folder.prepare(jars, ports, self._properties)
-            self._spawn(java_command(jars, "kafka.Kafka", str(configuration)), lock)
-            if self._becomes_ready(ports.client):
-                self._port = ports.client
-                return
+            try:
+                self._spawn(java_command(jars, "kafka.Kafka", str(configuration)), lock)
+                if self._becomes_ready(ports.client):
+                    self._port = ports.client
+                    return
+            except BaseException:  # Ctrl-C too: nobody would stop a broker whose start was given up
+                self.kill()
+                raise
             self.kill()
             end_of_log = self._folder.end_of_log()
-            if not (tries_left and _PORT_TAKEN in end_of_log):  # between our look and Kafka's start
+            if not (tries_left and _PORT_TAKEN in end_of_log):  # taken between our look and Kafka's start
                 raise BrokerError(f"Kafka ended while it started. Its log ends with:\n{end_of_log}")
 
     def _choose_ports(self) -> Ports:
@@ -153,10 +157,9 @@ class EmbeddedKafka:
             text=True,
             cwd=self._folder.path,  # where Java leaves its report when it crashes
             pass_fds=[lock],
-            start_new_session=True,  # Ctrl-C is ours to handle: the worker ends before its broker
+            start_new_session=True,  # Ctrl-C is the owner's to handle: the worker ends before its broker
         )
-        assert self._supervisor.stdout is not None
-        self._jvm_pid = int(self._supervisor.stdout.readline())
+        self._jvm_pid = int(cast("IO[str]", self._supervisor.stdout).readline())
 
     def _becomes_ready(self, port: int) -> bool:
         give_up_at = time.monotonic() + START_TIMEOUT_S

@@ -25,6 +25,7 @@ from worker.broker.server import Ports, java_command, server_properties
 
 _FORMAT_TIMEOUT_S = 60
 _LOG_LINES_SHOWN = 15
+_ERROR_CHARACTERS_SHOWN = 2_000
 
 
 class DataFolder:
@@ -89,12 +90,18 @@ class DataFolder:
         shutil.rmtree(unfinished, ignore_errors=True)
         configuration = self._write_configuration(ports, unfinished, extra)
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        # A cluster id that begins with a dash would be read as an option.
+        # Joined by "=": an id that begins with a dash would be read as an option.
         arguments = ("format", f"--cluster-id={cluster_id}", "--config", str(configuration))
         command = java_command(jars, "kafka.tools.StorageTool", *arguments)
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_FORMAT_TIMEOUT_S, check=False)
-        if done.returncode:
-            raise BrokerError(f"Kafka could not format {self.path}:\n{(done.stdout + done.stderr)[-2000:]}")
+        try:
+            subprocess.run(command, capture_output=True, text=True, timeout=_FORMAT_TIMEOUT_S, check=True)
+        except subprocess.CalledProcessError as error:
+            why = f"{error.stdout}{error.stderr}"[-_ERROR_CHARACTERS_SHOWN:]
+            raise BrokerError(f"Kafka could not prepare {self.path}:\n{why}") from error
+        except subprocess.TimeoutExpired as error:
+            raise BrokerError(f"Kafka did not prepare {self.path} in {_FORMAT_TIMEOUT_S} s.") from error
+        except OSError as error:
+            raise BrokerError(f"The bundled Java runtime cannot run on this machine: {error}.") from error
         self._version_path.write_text(f"{KAFKA_VERSION}\n")
         unfinished.replace(self._data_path)
 

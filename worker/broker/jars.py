@@ -127,7 +127,8 @@ def _download(maven: "MavenContext", jar: Jar) -> Path:
             if _is_there(path, jar.size):
                 return path
             error = BrokerError(f"only {path.stat().st_size} of {jar.size} bytes came")
-        artifact.cached_path.unlink(missing_ok=True)
+        if artifact.cached_path is not None:
+            artifact.cached_path.unlink(missing_ok=True)
     raise BrokerError(
         f"Kafka's jars are fetched from Maven Central the first time, and {jar.coordinate} could not be: "
         f"{type(error).__name__}. Is this machine on the network?"

@@ -25,6 +25,7 @@ class Jar(NamedTuple):
         return f"{artifact}-{version}.jar"
 
 
+# fmt: off
 JARS = (
     Jar("at.yawk.lz4:lz4-java:1.10.2", 1_002_267, "252dabd586d22149a31661a8afc1a50747714eb1a298bd4a6e780c8c91a13866"),
     Jar("com.dynatrace.hash4j:hash4j:0.22.0", 316_573, "23028a3fd006e530bf495f551083208187cafd8f80624d048eba56442f16a50e"),

@@ -1,4 +1,4 @@
-"""How the broker and its Java runtime are set up (DESIGN 7): one KRaft node that is both broker and controller.
+"""How the broker and its Java runtime are set up (DESIGN 7): one KRaft node, broker and controller in one.
 
 Rules: every listener is on 127.0.0.1. The broker talks to itself (transaction markers, group coordination)
 through a listener of its own, so a proxy in front of the clients' listener never cuts it off from itself.
