@@ -1,0 +1,58 @@
+# Everything runs in .venv, made by the first target that needs it and renewed when pyproject.toml changes.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+SLOW := tests/faults tests/benchmarks
+
+.PHONY: help run test check faults bench clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 16
+
+run: $(VENV)/.installed ## the demo: a real Kafka, the worker, and the purchases of 2,357 customers
+	@$(BIN)/customer-context demo
+
+test: $(VENV)/.installed-dev ## every test but those of `make faults` and `make bench`
+	$(BIN)/pytest $(addprefix --ignore=,$(SLOW))
+
+check: $(VENV)/.installed-dev ## lint, formatting, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/test_layers.py
+
+faults: $(VENV)/.installed-dev ## crashes, frozen processes, broken brokers; takes a while
+	$(BIN)/pytest --timeout=1800 tests/faults
+
+bench: $(VENV)/.installed-dev ## throughput and latency on this machine
+	$(BIN)/pytest --timeout=1800 -s tests/benchmarks
+
+clean: ## remove the environment and what tools left; data stays in .data
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# Oldest first: 3.11 is what the project is developed on. A name that is there but does not start is passed over.
+$(BIN)/python:
+	@for python in $${PYTHON:-} python3.11 python3.12 python3.13 python3.14 python3 python; do \
+	  if "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    echo "Making $(VENV) with $$("$$python" --version)"; \
+	    exec "$$python" -m venv --clear $(VENV); \
+	  fi; \
+	done; \
+	echo "Python 3.11 or newer with its venv module is needed, and none of the names python3.11 to python3.14," \
+	     "python3 and python starts one. Install it, or name it: make run PYTHON=/path/to/python" >&2; \
+	exit 1
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	@echo "Installing customer-context into $(VENV)"
+	@$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	@echo "Installing customer-context and its tests' tools into $(VENV)"
+	@$(PIP) install --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
