@@ -95,7 +95,7 @@ class EmbeddedKafka:
             raise BrokerError("The embedded Kafka runs already.")
         jars = ensure_jars()
         try:
-            with self._folder.locked() as lock:
+            with self._folder.locked(patience_s=STOP_GRACE_S + 2) as lock:
                 self._folder.check_version()
                 self._start(jars, lock)
                 self._folder.remember_port(self._port)
@@ -115,12 +115,12 @@ class EmbeddedKafka:
         """Kill the broker with -9, as a crash would; returns when it is gone."""
         if self._supervisor is None:
             return
-        with self._supervisor as running:
-            killed_itself = running.poll() is not None and running.returncode < 0  # and left its child behind
-            if running.returncode is None or killed_itself:
+        with self._supervisor as process:  # leaving closes its input: it stops a child we do not know yet
+            was_killed = process.poll() is not None and process.returncode < 0  # and left its child
+            if self._jvm_pid and (process.returncode is None or was_killed):
                 with suppress(ProcessLookupError):
                     os.kill(self._jvm_pid, signal.SIGKILL)
-        self._supervisor = None
+        self._supervisor, self._jvm_pid = None, 0
 
     def _start(self, jars: Sequence[Path], lock: int) -> None:
         for tries_left in reversed(range(_TRIES)):
@@ -134,8 +134,8 @@ class EmbeddedKafka:
             except BaseException:  # Ctrl-C too: nobody would stop a broker whose start was given up
                 self.kill()
                 raise
-            self.kill()
             end_of_log = self._folder.end_of_log()
+            self.kill()
             if not (tries_left and _PORT_TAKEN in end_of_log):  # taken between our look and Kafka's start
                 raise BrokerError(f"Kafka ended while it started. Its log ends with:\n{end_of_log}")
 
@@ -159,12 +159,19 @@ class EmbeddedKafka:
             pass_fds=[lock],
             start_new_session=True,  # Ctrl-C is the owner's to handle: the worker ends before its broker
         )
-        self._jvm_pid = int(cast("IO[str]", self._supervisor.stdout).readline())
+        answer = cast("IO[str]", self._supervisor.stdout).readline()
+        if not answer:
+            raise BrokerError("The bundled Java runtime cannot run on this machine.")
+        self._jvm_pid = int(answer)
 
     def _becomes_ready(self, port: int) -> bool:
+        """Wait until the broker answers; False when it has ended, BrokerError when it takes too long."""
         give_up_at = time.monotonic() + START_TIMEOUT_S
-        while self.running and time.monotonic() < give_up_at:
+        while self.running:
             if kafka_answers(port):
                 return True
+            if time.monotonic() > give_up_at:
+                end_of_log = self._folder.end_of_log()
+                raise BrokerError(f"Kafka gave no answer in {START_TIMEOUT_S:.0f} s; its log:\n{end_of_log}")
             time.sleep(_LOOK_EVERY_S)
         return False

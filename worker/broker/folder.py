@@ -2,28 +2,33 @@
 
 Rules:
 - Whoever works in the folder holds its lock; the lock is inherited by the broker's processes and ends with
-  the last of them, however they end.
+  the last of them, however they end. It names the owner, so that a worker that is restarted at once after a
+  kill waits for its old broker to stop, while a second worker is refused at once.
 - A folder written by another Kafka version is refused, never converted.
 - Formatting is all or nothing: `logs` appears by one rename, after `version`.
 
-Holds: `version` (who wrote it), `port` (the last one), `lock`, `server.properties`, `kafka.log` and
+Holds: `version` (who wrote it), `port` (the last one), `lock` (the owner's process id), `server.properties`, `kafka.log` and
 `kafka.log.1` (this run and the one before), and Kafka's own data in `logs`.
 """
 
 import base64
 import fcntl
+import os
 import shutil
 import subprocess
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from worker.broker.errors import BrokerError
 from worker.broker.pins import KAFKA_VERSION
 from worker.broker.server import Ports, java_command, server_properties
 
 _FORMAT_TIMEOUT_S = 60
+_LOOK_EVERY_S = 0.05
 _LOG_LINES_SHOWN = 15
 _ERROR_CHARACTERS_SHOWN = 2_000
 
@@ -39,17 +44,22 @@ class DataFolder:
         self._data_path = self.path / "logs"
 
     @contextmanager
-    def locked(self) -> Iterator[int]:
+    def locked(self, patience_s: float) -> Iterator[int]:
         """Create the folder if missing and hold its lock; yields the file descriptor to hand on.
 
-        Raises BrokerError when another broker works in it, OSError when it cannot be written.
+        patience_s: how long to wait for a broker that is stopping because its owner was killed.
+        Raises BrokerError when another broker works in the folder, OSError when it cannot be written.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "lock").open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise BrokerError(f"Another Kafka works in {self.path}; use another data folder.") from None
+        with (self.path / "lock").open("a+") as lock:
+            give_up_at = time.monotonic() + patience_s
+            while not _took(lock):
+                if _owner_lives(lock) or time.monotonic() > give_up_at:
+                    raise BrokerError(f"Another Kafka works in {self.path}; use another data folder.")
+                time.sleep(_LOOK_EVERY_S)
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
             yield lock.fileno()
 
     def check_version(self) -> None:
@@ -109,3 +119,23 @@ class DataFolder:
         path = self.path / "server.properties"
         path.write_text(server_properties(ports, data, extra))
         return path
+
+
+def _took(lock: TextIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _owner_lives(lock: TextIO) -> bool:
+    lock.seek(0)
+    pid = lock.read()
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, ValueError):  # another user's; or it has just taken the lock
+        return True
+    return True
