@@ -1,0 +1,138 @@
+"""The loop of one partition number: the single writer of everything in that partition.
+
+Rules:
+- Records are queued in the order of their logs; a batch takes what is there.
+- Pace: an idle partition starts at once; a busy one lets a batch build for up to `pace` seconds, because small
+  transactions cost as much as large ones.
+- Positions are rows of the positions table, changed in the same transaction as everything else.
+- After the commit: local store, then whoever waits for results. Any error or missed deadline ends the process.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from aiokafka import AIOKafkaProducer
+
+from worker.engine.exits import ExitCode, die
+from worker.engine.store import Store
+from worker.engine.unit import Table, Unit
+
+POSITIONS = Table("positions", b"P")
+
+Processor = Callable[[Unit, Sequence[Any]], Callable[[], None]]
+"""Turns records into changes of a unit; returns what to do once they are committed and visible locally."""
+
+Commit = Callable[[AIOKafkaProducer, Unit], Any]
+
+
+class Pace(NamedTuple):
+    """How a batch builds. build_s: how long a busy partition waits; max_records: what ends the wait."""
+
+    build_s: float = 0.05
+    max_records: int = 1_000
+    queue_records: int = 4_000
+    deadline_s: float = 10.0
+
+
+class Partition:
+    """Queue and loop of one partition number."""
+
+    def __init__(
+        self, number: int, store: Store, producer: AIOKafkaProducer, process: Processor, commit: Commit, pace: Pace
+    ) -> None:
+        self.number = number
+        self.store = store
+        self.producer = producer
+        self.expected: dict[str, int] = {}
+        self.anchored: set[str] = set()
+        self._process = process
+        self._commit = commit
+        self._pace = pace
+        self._queue: deque[Any] = deque()
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._active = False
+        self._task: asyncio.Task[None] | None = None
+        self._next_build = 0.0
+
+    def positions(self) -> dict[str, int]:
+        """Committed position per topic, from the positions table."""
+        return {topic.decode(): int(offset) for topic, offset in self.store.scan(POSITIONS.mark)}
+
+    @property
+    def queued(self) -> int:
+        return len(self._queue)
+
+    def start(self) -> None:
+        """Begin processing; expected and anchored were set for this generation."""
+        self._active = True
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"partition-{self.number}")
+
+    async def stop(self) -> None:
+        """Let the running transaction finish and drop what is queued; it will be read again."""
+        self._active = False
+        self._wake.set()
+        if self._task is not None:
+            done, _ = await asyncio.wait({self._task}, timeout=self._pace.deadline_s)
+            if not done:
+                die(ExitCode.DEADLINE, f"partition {self.number} did not finish its transaction in time")
+            self._task = None
+        self._queue.clear()
+        self._room.set()
+
+    async def put(self, records: Sequence[Any]) -> None:
+        """Queue records; waits while the queue is full."""
+        self._queue.extend(records)
+        self._wake.set()
+        while self._active and len(self._queue) >= self._pace.queue_records:
+            self._room.clear()
+            await self._room.wait()
+
+    async def _run(self) -> None:
+        try:
+            while self._active:
+                if not self._queue:
+                    self._wake.clear()
+                    await self._wake.wait()
+                    continue
+                await self._let_build()
+                if self._active:
+                    async with asyncio.timeout(self._pace.deadline_s):
+                        await self._transact(self._take())
+        except TimeoutError as error:
+            die(ExitCode.DEADLINE, f"a batch of partition {self.number} missed its deadline", error=error)
+        except BaseException as error:
+            die(_code_of(error), f"a batch of partition {self.number} failed", error=error)
+
+    async def _let_build(self) -> None:
+        wait = self._next_build - time.monotonic()
+        if wait > 0 and len(self._queue) < self._pace.max_records:
+            await asyncio.sleep(wait)
+
+    def _take(self) -> list[Any]:
+        queue = self._queue
+        records = [queue.popleft() for _ in range(min(len(queue), self._pace.max_records))]
+        if len(queue) < self._pace.queue_records // 2:
+            self._room.set()
+        return records
+
+    async def _transact(self, records: list[Any]) -> None:
+        started = time.monotonic()
+        unit = Unit(self.number, self.store)
+        committed = self._process(unit, records)
+        for topic, position in {record.topic: record.offset + 1 for record in records}.items():
+            unit.put(POSITIONS, topic.encode(), b"%d" % position)
+        offsets = await self._commit(self.producer, unit)
+        self.store.write({table.mark: rows for table, rows in unit.changes.items()}, offsets)
+        committed()
+        busy = bool(self._queue)
+        self._next_build = started + self._pace.build_s if busy else 0.0
+
+
+def _code_of(error: BaseException) -> ExitCode:
+    fenced = type(error).__name__ in {"ProducerFenced", "InvalidProducerEpoch", "InvalidTxnState"}
+    return ExitCode.FENCED if fenced else ExitCode.BATCH_FAILED

@@ -1,0 +1,123 @@
+"""Bringing local stores up to date from the changelogs, before anything is processed.
+
+Rules:
+- Our own read_committed reader, outside the consumer group. The partition's fence came first, so the end of the
+  changelog as the reader sees it is the end of everything that will ever be committed by a former owner.
+- Done when the reader's position reaches that end: transaction markers take offsets too, so counting records is wrong.
+- A store whose offset is past the end of its changelog leads it, and is refused.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from worker.engine.exits import ExitCode, die
+from worker.engine.store import Store
+from worker.engine.unit import Table
+
+_MAX_RECORDS = 20_000
+
+
+class Reader:
+    """A read_committed reader of single partitions; its users take turns."""
+
+    def __init__(self, client: Mapping[str, Any]) -> None:
+        self._client = client
+        self._consumer: AIOKafkaConsumer | None = None
+        self._turn = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Connect; idempotent."""
+        if self._consumer is None:
+            consumer = AIOKafkaConsumer(
+                **self._client,
+                group_id=None,
+                enable_auto_commit=False,
+                isolation_level="read_committed",
+                auto_offset_reset="none",
+                fetch_max_wait_ms=50,
+                max_partition_fetch_bytes=8 << 20,
+            )
+            await consumer.start()
+            self._consumer = consumer
+
+    async def stop(self) -> None:
+        if self._consumer is not None:
+            await self._consumer.stop()
+            self._consumer = None
+
+    async def restore(
+        self,
+        partitions: Mapping[int, Store],
+        tables: Iterable[Table],
+        changelog_of: Callable[[Table], str],
+    ) -> int:
+        """Replay into each partition's store what it lacks. Returns the number of records replayed."""
+        wanted = {
+            TopicPartition(changelog_of(table), number): (store, table)
+            for table in tables
+            for number, store in partitions.items()
+        }
+        async with self._turn:
+            return await self._replay(wanted) if wanted else 0
+
+    async def _replay(self, wanted: dict[TopicPartition, tuple[Store, Table]]) -> int:
+        reader = self._reader()
+        reader.assign(list(wanted))
+        try:
+            ends = await reader.end_offsets(list(wanted))
+            begins = await reader.beginning_offsets(list(wanted))
+            todo = {tp for tp, (store, table) in wanted.items() if _seek(reader, tp, store, table, begins[tp], ends[tp])}
+            replayed = 0
+            while todo:
+                for tp, records in (await reader.getmany(*todo, timeout_ms=200, max_records=_MAX_RECORDS)).items():
+                    store, table = wanted[tp]
+                    fresh = [record for record in records if record.offset < ends[tp]]
+                    if fresh:
+                        rows = {record.key: record.value for record in fresh}
+                        store.write({table.mark: rows}, {table.mark: fresh[-1].offset + 1})
+                        replayed += len(fresh)
+                todo -= {tp for tp in todo if await reader.position(tp) >= ends[tp]}
+            return replayed
+        finally:
+            reader.unsubscribe()
+
+    async def first_readable(self, topic: str, partition: int, offset: int, within: float) -> int | None:
+        """The offset of the first committed record at or after offset; None when none is seen within seconds."""
+        async with self._turn:
+            reader = self._reader()
+            tp = TopicPartition(topic, partition)
+            reader.assign([tp])
+            reader.seek(tp, offset)
+            try:
+                found = await reader.getmany(tp, timeout_ms=int(within * 1000), max_records=1)
+                return found[tp][0].offset if found.get(tp) else None
+            finally:
+                reader.unsubscribe()
+
+    async def bounds(self, partitions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, int]]:
+        """(first kept offset, end of the log) of each (topic, partition)."""
+        async with self._turn:
+            reader = self._reader()
+            tps = [TopicPartition(*pair) for pair in partitions]
+            if not tps:
+                return {}
+            begins, ends = await reader.beginning_offsets(tps), await reader.end_offsets(tps)
+            return {(tp.topic, tp.partition): (begins[tp], ends[tp]) for tp in tps}
+
+    def _reader(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            raise RuntimeError("the reader was not started")
+        return self._consumer
+
+
+def _seek(reader: AIOKafkaConsumer, tp: TopicPartition, store: Store, table: Table, begin: int, end: int) -> bool:
+    """Put the reader where the store stopped. Returns whether there is anything to replay."""
+    have = store.offsets().get(table.mark, 0)
+    if have > end:
+        die(ExitCode.STORE_AHEAD, f"the local store is ahead of {tp.topic}-{tp.partition}: {have} > {end}")
+    start = max(begin, have)
+    reader.seek(tp, start)
+    return start < end

@@ -1,0 +1,179 @@
+"""The local copy of the tables of one partition.
+
+Rules:
+- One store per partition number holds all its tables, so that a transaction's changes and the changelog offsets that
+  go with them are written in one atomic write, after the commit. A store may lag the changelogs, never lead them.
+- Keys and values are raw bytes. `scan` yields a table's keys in ascending order.
+- All RocksDB stores of a process share one block cache and one budget of write buffers (FAUST.md).
+"""
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import rocksdict
+from sortedcontainers import SortedDict
+
+Changes = Mapping[bytes, bytes | None]
+
+_OFFSETS = b"\x00"
+_BLOCK_CACHE_BYTES = 128 << 20
+_WRITE_BUFFERS_BYTES = 96 << 20
+_BUFFER_BYTES = 16 << 20
+
+
+class Store(Protocol):
+    """Tables are named by one byte, never zero."""
+
+    def get(self, table: bytes, key: bytes) -> bytes | None:
+        """The value, or None."""
+
+    def scan(self, table: bytes, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """(key, value) of every key that starts with prefix, ascending."""
+
+    def write(self, changes: Mapping[bytes, Changes], offsets: Mapping[bytes, int]) -> None:
+        """changes: per table, a None value deletes. offsets: per table, the changelog offset to continue at."""
+
+    def offsets(self) -> dict[bytes, int]:
+        """Per table, the changelog offset to continue at; tables never written are absent."""
+
+    def close(self) -> None:
+        """Let go; the data stays where it is durable."""
+
+
+class MemoryStore:
+    """Everything in this process; restored from the changelogs at each assignment."""
+
+    def __init__(self) -> None:
+        self._tables: dict[bytes, SortedDict[bytes, bytes]] = {}
+        self._offsets: dict[bytes, int] = {}
+
+    def get(self, table: bytes, key: bytes) -> bytes | None:
+        rows = self._tables.get(table)
+        return None if rows is None else rows.get(key)
+
+    def scan(self, table: bytes, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        rows = self._tables.get(table)
+        if rows is None:
+            return
+        for key in rows.irange(minimum=prefix):
+            if not key.startswith(prefix):
+                return
+            yield key, rows[key]
+
+    def write(self, changes: Mapping[bytes, Changes], offsets: Mapping[bytes, int]) -> None:
+        for table, rows in changes.items():
+            kept = self._tables.setdefault(table, SortedDict())
+            for key, value in rows.items():
+                if value is None:
+                    kept.pop(key, None)
+                else:
+                    kept[key] = value
+        self._offsets.update(offsets)
+
+    def offsets(self) -> dict[bytes, int]:
+        return dict(self._offsets)
+
+    def close(self) -> None:
+        self._tables.clear()
+        self._offsets.clear()
+
+
+class RocksStore:
+    """RocksDB through rocksdict. A key is the table's byte and the row's key."""
+
+    def __init__(self, path: Path, options: rocksdict.Options) -> None:
+        self._db = rocksdict.Rdict(str(path), options)
+        self._get = self._db.get
+
+    def get(self, table: bytes, key: bytes) -> bytes | None:
+        value: bytes | None = self._get(table + key)
+        return value
+
+    def scan(self, table: bytes, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        start = table + prefix
+        for key, value in self._db.items(from_key=start):
+            if not key.startswith(start):
+                return
+            yield key[1:], value
+
+    def write(self, changes: Mapping[bytes, Changes], offsets: Mapping[bytes, int]) -> None:
+        batch = rocksdict.WriteBatch(raw_mode=True)
+        for table, rows in changes.items():
+            for key, value in rows.items():
+                if value is None:
+                    batch.delete(table + key)
+                else:
+                    batch.put(table + key, value)
+        for table, offset in offsets.items():
+            batch.put(_OFFSETS + table, b"%d" % offset)
+        self._db.write(batch)
+
+    def offsets(self) -> dict[bytes, int]:
+        return {key: int(value) for key, value in self.scan(_OFFSETS)}
+
+    def close(self) -> None:
+        self._db.close()
+
+
+class Stores(Protocol):
+    """Opens and keeps the stores of the partitions that this worker holds."""
+
+    def open(self, partition: int) -> Store:
+        """The store of that partition, opened if it is not."""
+
+    def release(self, keep: Sequence[int]) -> None:
+        """Close the stores of all partitions but these."""
+
+
+class MemoryStores:
+    def __init__(self) -> None:
+        self._open: dict[int, MemoryStore] = {}
+
+    def open(self, partition: int) -> Store:
+        return self._open.setdefault(partition, MemoryStore())
+
+    def release(self, keep: Sequence[int]) -> None:
+        for partition in set(self._open) - set(keep):
+            self._open.pop(partition).close()
+
+
+class RocksStores:
+    """path: this worker's own folder; one sub-folder per partition. It stays when a partition leaves, and serves again
+    when the partition comes back, because restoring continues at its changelog offsets."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._open: dict[int, RocksStore] = {}
+        self._options = _rocks_options()
+        path.mkdir(parents=True, exist_ok=True)
+
+    def open(self, partition: int) -> Store:
+        if partition not in self._open:
+            self._open[partition] = RocksStore(self._path / f"{partition:05d}", self._options)
+        return self._open[partition]
+
+    def release(self, keep: Sequence[int]) -> None:
+        for partition in set(self._open) - set(keep):
+            self._open.pop(partition).close()
+
+    def forget(self, partition: int) -> None:
+        """Delete the local copy of a partition that is not open; it will be restored from its changelogs."""
+        shutil.rmtree(self._path / f"{partition:05d}", ignore_errors=True)
+
+
+def _rocks_options() -> rocksdict.Options:
+    table = rocksdict.BlockBasedOptions()
+    table.set_block_cache(rocksdict.Cache(_BLOCK_CACHE_BYTES))
+    table.set_bloom_filter(10, False)
+    table.set_cache_index_and_filter_blocks(True)
+    options = rocksdict.Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_block_based_table_factory(table)
+    options.set_write_buffer_size(_BUFFER_BYTES)
+    options.set_write_buffer_manager(rocksdict.WriteBufferManager(_WRITE_BUFFERS_BYTES, False))
+    options.set_max_total_wal_size(64 << 20)
+    options.set_keep_log_file_num(2)
+    options.set_max_open_files(256)
+    return options

@@ -1,0 +1,67 @@
+"""A unit of work: what one batch of one partition reads, changes and sends. It becomes one transaction.
+
+Nothing here touches Kafka or the store until the engine commits it; a unit that is dropped has done nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from worker.engine.store import Store
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+class Table(NamedTuple):
+    """A changelog-backed table. mark: the byte that names it in the stores, never zero."""
+
+    name: str
+    mark: bytes
+
+
+class Outgoing(NamedTuple):
+    """A record to publish."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+class Unit:
+    """One partition's tables as this batch sees them, its own changes first, and what it sends."""
+
+    def __init__(self, partition: int, store: Store) -> None:
+        self.partition = partition
+        self.changes: dict[Table, dict[bytes, bytes | None]] = {}
+        self.outbox: dict[tuple[str, int], list[Outgoing]] = {}
+        self._store = store
+
+    def get(self, table: Table, key: bytes) -> bytes | None:
+        """The row, this batch's change of it included; None where there is none."""
+        changed = self.changes.get(table)
+        if changed is not None and key in changed:
+            return changed[key]
+        return self._store.get(table.mark, key)
+
+    def put(self, table: Table, key: bytes, value: bytes | None) -> None:
+        """Set a row; None deletes it."""
+        rows = self.changes.get(table)
+        if rows is None:
+            rows = self.changes[table] = {}
+        rows[key] = value
+
+    def scan(self, table: Table, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Rows whose key starts with prefix, this batch's changes included, in no particular order."""
+        changed = self.changes.get(table, {})
+        for key, value in self._store.scan(table.mark, prefix):
+            if key not in changed:
+                yield key, value
+        for key, new in list(changed.items()):
+            if new is not None and key.startswith(prefix):
+                yield key, new
+
+    def out(self, topic: str, partition: int) -> list[Outgoing]:
+        """The list of records that go to that partition; append to it."""
+        records = self.outbox.get((topic, partition))
+        if records is None:
+            records = self.outbox[topic, partition] = []
+        return records
