@@ -66,11 +66,12 @@ class PendingClaim(msgspec.Struct, frozen=True, omit_defaults=True):
 class CustomerRow(msgspec.Struct, omit_defaults=True):
     """A row of the customers table.
 
-    customer: None while unknown. waiting: how many orders and payments wait for the registration.
-    queued: how many commands wait for the pending claim.
+    customer: None while unknown. email_claim: the id of the claim that holds the customer's email. waiting: how many
+    orders and payments wait for the registration. queued: how many commands wait for the pending claim.
     """
 
     customer: Customer | None = None
+    email_claim: str | None = None
     pending: PendingClaim | None = None
     waiting: int = 0
     queued: int = 0

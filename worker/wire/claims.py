@@ -1,0 +1,42 @@
+"""Internal messages of the email saga and the envelope of customer.inbox.
+
+A customer's partition claims an email from the partition of its hash (topic customer.email-claims, key: the hash) and
+is answered through customer.inbox (key: the customerId). The inbox also carries inputs that came with another key or
+on another partition; their first position travels in headers.
+"""
+
+import msgspec
+
+FORWARDED = b"forwarded"
+CLAIM_ANSWER = b"claim-answer"
+KIND = "inbox-kind"
+SOURCE_TOPIC = "inbox-source-topic"
+SOURCE_PARTITION = "inbox-source-partition"
+SOURCE_OFFSET = "inbox-source-offset"
+SOURCE_KEY = "inbox-source-key"
+ENVELOPE = frozenset({KIND, SOURCE_TOPIC, SOURCE_PARTITION, SOURCE_OFFSET, SOURCE_KEY})
+
+
+class ClaimEmail(msgspec.Struct, frozen=True, tag=True):
+    """claim_id: the commandId of the registration or profile change."""
+
+    claim_id: str
+    customer_id: str
+
+
+class ReleaseEmail(msgspec.Struct, frozen=True, tag=True):
+    """Ends the claim that it names and no other."""
+
+    claim_id: str
+    customer_id: str
+
+
+class ClaimAnswer(msgspec.Struct, frozen=True):
+    claim_id: str
+    customer_id: str
+    granted: bool
+
+
+encode = msgspec.json.Encoder().encode
+decode_claim = msgspec.json.Decoder(ClaimEmail | ReleaseEmail).decode
+decode_answer = msgspec.json.Decoder(ClaimAnswer).decode
