@@ -1,0 +1,124 @@
+"""Logs: what reaches them, and what never does."""
+
+import io
+import json
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+from pydantic import BaseModel, ValidationError
+
+from worker.logs import MASK, configure_logging
+from worker.settings import ConfigurationError
+
+EMAIL = "ada@example.com"
+
+
+class Contact(BaseModel):
+    age: int
+
+
+@pytest.fixture(autouse=True)
+def _logging_is_put_back() -> Iterator[None]:
+    root = logging.getLogger()
+    before = root.handlers[:], root.level, sys.excepthook, threading.excepthook
+    yield
+    root.handlers[:], root.level, sys.excepthook, threading.excepthook = before
+    structlog.reset_defaults()
+    logging.captureWarnings(False)
+
+
+@pytest.fixture
+def stream() -> io.StringIO:
+    stream = io.StringIO()
+    configure_logging("json", "info", stream)
+    return stream
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_line_says_when_who_how_bad_and_what(stream):
+    structlog.get_logger("worker.engine").info("partition restored", partition=3, customer_id="c1")
+    (line,) = lines(stream)
+    assert (line["event"], line["level"], line["logger"]) == ("partition restored", "info", "worker.engine")
+    assert (line["partition"], line["customer_id"]) == (3, "c1")
+    assert str(line["timestamp"]).endswith("Z")
+
+
+@pytest.mark.parametrize(
+    "field", ["name", "email", "phone", "address", "key", "value", "body", "newEmail", "zip_code"]
+)
+def test_a_field_with_a_sensitive_name_is_masked(stream, field):
+    structlog.get_logger("worker").warning("odd", **{field: EMAIL}, inner={field: EMAIL})
+    (line,) = lines(stream)
+    assert line[field] == MASK
+    assert EMAIL not in stream.getvalue()
+
+
+def test_objects_and_bytes_are_shown_as_what_they_are_not_what_they_hold(stream):
+    structlog.get_logger("worker").info(
+        "odd", raw=EMAIL.encode(), thing=Contact(age=3), error=ValueError(EMAIL)
+    )
+    (line,) = lines(stream)
+    assert (line["raw"], line["thing"], line["error"]) == ("<15 bytes>", "Contact", "ValueError")
+
+
+def test_an_exception_of_another_library_is_told_without_its_text(stream):
+    try:
+        try:
+            Contact.model_validate({"age": EMAIL})
+        except ValidationError as error:
+            raise ConfigurationError("the age is no number") from error
+    except ConfigurationError:
+        structlog.get_logger("worker").exception("failed")
+    (line,) = lines(stream)
+    ours, theirs = line["exception"]
+    assert (ours["type"], ours["message"]) == ("ConfigurationError", "the age is no number")
+    assert (theirs["type"], theirs["message"]) == ("ValidationError", "int_parsing")
+    assert "test_logs.py" in ours["stack"][0]
+    assert EMAIL not in stream.getvalue()
+
+
+def test_a_librarys_message_is_cleaned_of_bytes_and_exception_texts(stream):
+    logger = logging.getLogger("aiokafka.consumer")
+    try:
+        raise ValueError(EMAIL)
+    except ValueError as error:
+        logger.exception("cannot read %s: %s", EMAIL.encode(), error)
+        logger.error(error)
+    first, second = lines(stream)
+    assert first["event"] == "cannot read <15 bytes>: ValueError"
+    assert second["event"] == "ValueError"
+    assert EMAIL not in stream.getvalue()
+
+
+def test_libraries_are_quiet_below_warning(stream):
+    logging.getLogger("faust.transport").info("noise")
+    logging.getLogger("faust.transport").warning("signal")
+    assert [line["event"] for line in lines(stream)] == ["signal"]
+
+
+def test_what_nobody_caught_is_logged_without_its_text(stream):
+    try:
+        raise ValueError(EMAIL)
+    except ValueError as error:
+        sys.excepthook(ValueError, error, error.__traceback__)
+    (line,) = lines(stream)
+    assert line["level"] == "critical"
+    assert EMAIL not in stream.getvalue()
+
+
+def test_the_console_form_is_one_readable_line():
+    stream = io.StringIO()
+    configure_logging("console", "debug", stream)
+    structlog.get_logger("worker").debug("started", port=6066, email=EMAIL)
+    text = stream.getvalue()
+    assert "started" in text
+    assert "port=6066" in text
+    assert EMAIL not in text

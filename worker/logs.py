@@ -1,0 +1,252 @@
+"""Logs: one stream of structured lines on standard error, ours and those of every library.
+
+Rules:
+- Personal data stays out. The main rule is kept at the source: nobody passes a record's key or value, a name or
+  an address to a logger. What stands here is the net below: fields with a known sensitive name are masked, bytes
+  are shown as their length, and an object of any class but plain ones as the name of its class.
+- An exception is its type, where it came from, and its text only where we wrote that text: texts of other
+  libraries can hold the value that they choked on.
+- Libraries are heard from `warning` on (from `info` on when our own level is `debug`).
+"""
+
+import logging
+import sys
+import threading
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from pathlib import PurePath
+from traceback import extract_tb
+from types import TracebackType
+from typing import Any, Literal, TextIO
+from uuid import UUID
+
+import structlog
+from pydantic import ValidationError
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+OWN_PACKAGES = ("worker", "tables", "agents", "api")
+MASK = "[redacted]"
+SENSITIVE_FIELDS = frozenset(  # without underscores and dashes, in lower case
+    [
+        "address",
+        "addresses",
+        "authorization",
+        "birthdate",
+        "body",
+        "city",
+        "cookie",
+        "customername",
+        "data",
+        "email",
+        "emails",
+        "headers",
+        "input",
+        "json",
+        "key",
+        "keys",
+        "label",
+        "name",
+        "newemail",
+        "newname",
+        "newphone",
+        "params",
+        "password",
+        "payload",
+        "phone",
+        "query",
+        "record",
+        "records",
+        "secret",
+        "street",
+        "token",
+        "value",
+        "values",
+        "zip",
+        "zipcode",
+    ]
+)
+
+_MAX_CAUSES = 5
+
+
+def configure_logging(
+    log_format: Literal["console", "json"] | None = None, level: str = "info", stream: TextIO = sys.stderr
+) -> None:
+    """Send every log line of this process to the stream; called once, before anything logs.
+
+    log_format: None means console on a terminal, else json. level: debug, info, warning or error, for our own packages.
+    """
+    as_json = log_format == "json" or (log_format is None and not stream.isatty())
+    shared = _shared_processors(as_json)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.addFilter(_without_values)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _renderer(as_json, stream),
+            ],
+        )
+    )
+    _set_levels(handler, getattr(logging, level.upper()))
+    logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = _log_uncaught_in_thread
+
+
+def safe_text(error: BaseException) -> str:
+    """What may be said of an exception: the type, and its text where that cannot hold a foreign value."""
+    kind = type(error).__name__
+    said = _own_words(error)
+    return f"{kind}: {said}" if said else kind
+
+
+def _own_words(error: BaseException) -> str:
+    if type(error).__module__.partition(".")[0] in OWN_PACKAGES:
+        return str(error)
+    if isinstance(error, ValidationError):
+        return ", ".join(sorted({str(details["type"]) for details in error.errors(include_input=False)}))
+    if isinstance(error, OSError):
+        return error.strerror or ""
+    description = getattr(type(error), "description", "")  # Kafka's errors: a sentence of the class
+    return description if isinstance(description, str) else ""
+
+
+def _shared_processors(as_json: bool) -> list[Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _masked,
+        _with_exception_as_data if as_json else _with_exception_as_text,
+    ]
+
+
+def _renderer(as_json: bool, stream: TextIO) -> Processor:
+    if as_json:
+        return structlog.processors.JSONRenderer(ensure_ascii=False)
+    return structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=0)
+
+
+def _set_levels(handler: logging.Handler, level: int) -> None:
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(logging.INFO if level == logging.DEBUG else logging.WARNING)
+    for package in OWN_PACKAGES:
+        logging.getLogger(package).setLevel(level)
+
+
+def _without_values(record: logging.LogRecord) -> bool:
+    """Make the arguments of a library's message safe; a filter, so that it runs before the text is put together."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(_safe_argument(argument) for argument in record.args)
+    elif isinstance(record.args, Mapping):
+        record.args = {name: _safe_argument(argument) for name, argument in record.args.items()}
+    if isinstance(record.msg, BaseException):
+        record.msg = safe_text(record.msg)
+    return True
+
+
+def _safe_argument(argument: object) -> object:
+    if isinstance(argument, BaseException):
+        return safe_text(argument)
+    if isinstance(argument, bytes | bytearray | memoryview):
+        return f"<{len(argument)} bytes>"
+    return argument
+
+
+def _masked(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    for field, value in event.items():
+        if field not in ("event", "exc_info") and not field.startswith("_"):
+            event[field] = _plain(field, value)
+    return event
+
+
+def _plain(field: str, value: object) -> object:
+    if field.replace("_", "").replace("-", "").lower() in SENSITIVE_FIELDS:
+        return MASK
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): _plain(str(name), inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain("", inner) for inner in value]
+    if isinstance(value, Decimal | UUID | date | PurePath):
+        return str(value)
+    safe = _safe_argument(value)
+    return safe if isinstance(safe, str) else type(value).__name__
+
+
+def _with_exception_as_data(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    error = _exception_of(event)
+    if error is not None:
+        event["exception"] = [_as_data(link) for link in _chain(error)]
+    return event
+
+
+def _with_exception_as_text(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    error = _exception_of(event)
+    if error is not None:
+        parts = [
+            "\n".join([safe_text(link), *(f"    {frame}" for frame in _frames(link))])
+            for link in _chain(error)
+        ]
+        event["exception"] = "\ncaused by ".join(parts)
+    return event
+
+
+def _exception_of(event: EventDict) -> BaseException | None:
+    exc_info: Any = event.pop("exc_info", None)
+    if isinstance(exc_info, BaseException):
+        return exc_info
+    if exc_info is True or exc_info == 1:
+        return sys.exc_info()[1]
+    return exc_info[1] if isinstance(exc_info, tuple) else None
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    links = [error]
+    while len(links) < _MAX_CAUSES:
+        last = links[-1]
+        cause = last.__cause__ or (None if last.__suppress_context__ else last.__context__)
+        if cause is None or cause in links:
+            break
+        links.append(cause)
+    return links
+
+
+def _as_data(error: BaseException) -> dict[str, object]:
+    data: dict[str, object] = {"type": type(error).__name__, "stack": _frames(error)}
+    if said := _own_words(error):
+        data["message"] = said
+    return data
+
+
+def _frames(error: BaseException) -> list[str]:
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in extract_tb(error.__traceback__)]
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    logging.getLogger("worker").critical("uncaught exception", exc_info=(kind, error, trace))
+
+
+def _log_uncaught_in_thread(thread: threading.ExceptHookArgs) -> None:
+    if thread.exc_value is not None:
+        _log_uncaught(thread.exc_type, thread.exc_value, thread.exc_traceback)
