@@ -32,6 +32,19 @@ _TRIES = 3
 _PORT_TAKEN = "Address already in use"
 
 
+def running_bootstrap(data_dir: Path) -> str | None:
+    """The address of the broker that runs in this data folder, started by any process; None if none does.
+
+    Raises BrokerError when the folder cannot be read.
+    """
+    folder = DataFolder(data_dir)
+    try:
+        address = folder.address()
+        return address if address and folder.is_locked() else None
+    except OSError as error:
+        raise BrokerError(f"Kafka's data folder {folder.path} cannot be read: {error}.") from error
+
+
 class EmbeddedKafka:
     """One broker in one data folder.
 
@@ -96,9 +109,10 @@ class EmbeddedKafka:
         jars = ensure_jars()
         try:
             with self._folder.locked(patience_s=STOP_GRACE_S + 2) as lock:
+                self._folder.withdraw()
                 self._folder.check_version()
                 self._start(jars, lock)
-                self._folder.remember_port(self._port)
+                self._folder.publish(self._port)
         except OSError as error:
             raise BrokerError(f"Kafka's data folder {self._folder.path} cannot be used: {error}.") from error
         return self.bootstrap

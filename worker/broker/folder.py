@@ -7,8 +7,9 @@ Rules:
 - A folder written by another Kafka version is refused, never converted.
 - Formatting is all or nothing: `logs` appears by one rename, after `version`.
 
-Holds: `version` (who wrote it), `port` (the last one), `lock` (the owner's process id), `server.properties`, `kafka.log` and
-`kafka.log.1` (this run and the one before), and Kafka's own data in `logs`.
+Holds: `version` (who wrote it), `port` (the last one), `address` (where the broker answers, true only while the
+lock is held), `lock` (the owner's process id), `server.properties`, `kafka.log` and `kafka.log.1` (this run and
+the one before), and Kafka's own data in `logs`.
 """
 
 import base64
@@ -25,9 +26,11 @@ from typing import TextIO
 
 from worker.broker.errors import BrokerError
 from worker.broker.pins import KAFKA_VERSION
+from worker.broker.ports import HOST
 from worker.broker.server import Ports, java_command, server_properties
 
 _FORMAT_TIMEOUT_S = 60
+_GLANCE_S = 0.3  # who only looks whether the lock is held has it for less than that
 _LOOK_EVERY_S = 0.05
 _LOG_LINES_SHOWN = 15
 _ERROR_CHARACTERS_SHOWN = 2_000
@@ -40,6 +43,8 @@ class DataFolder:
         self.path = path.absolute()
         self.log_path = self.path / "kafka.log"
         self._port_path = self.path / "port"
+        self._address_path = self.path / "address"
+        self._lock_path = self.path / "lock"
         self._version_path = self.path / "version"
         self._data_path = self.path / "logs"
 
@@ -51,16 +56,25 @@ class DataFolder:
         Raises BrokerError when another broker works in the folder, OSError when it cannot be written.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "lock").open("a+") as lock:
-            give_up_at = time.monotonic() + patience_s
+        with self._lock_path.open("a+") as lock:
+            began_at = time.monotonic()
             while not _took(lock):
-                if _owner_lives(lock) or time.monotonic() > give_up_at:
+                waits_s = _GLANCE_S if _owner_lives(lock) else patience_s
+                if time.monotonic() > began_at + waits_s:
                     raise BrokerError(f"Another Kafka works in {self.path}; use another data folder.")
                 time.sleep(_LOOK_EVERY_S)
             lock.truncate(0)
             lock.write(str(os.getpid()))
             lock.flush()
             yield lock.fileno()
+
+    def is_locked(self) -> bool:
+        """Whether a broker works in the folder now. OSError when that cannot be read."""
+        try:
+            with self._lock_path.open() as lock:
+                return not _took(lock, fcntl.LOCK_SH)
+        except FileNotFoundError:
+            return False
 
     def check_version(self) -> None:
         """Raise BrokerError unless the folder is new or was written by this Kafka version."""
@@ -78,9 +92,21 @@ class DataFolder:
         text = self._port_path.read_text().strip() if self._port_path.exists() else ""
         return int(text) if text.isdecimal() else None
 
-    def remember_port(self, port: int) -> None:
-        """Make this the port that the next start takes if it may choose."""
+    def address(self) -> str | None:
+        """Where the broker that was started last in this folder answers, or answered until it was killed."""
+        try:
+            return self._address_path.read_text().strip() or None
+        except FileNotFoundError:
+            return None
+
+    def publish(self, port: int) -> None:
+        """Tell other processes where the broker answers, and let the next start take this port again."""
         self._port_path.write_text(f"{port}\n")
+        self._address_path.write_text(f"{HOST}:{port}\n")
+
+    def withdraw(self) -> None:
+        """Tell other processes that no broker answers any more, or none yet."""
+        self._address_path.unlink(missing_ok=True)
 
     def prepare(self, jars: Sequence[Path], ports: Ports, extra: Mapping[str, str]) -> Path:
         """Format a new folder, start a new log, and write the configuration; returns its path."""
@@ -121,9 +147,9 @@ class DataFolder:
         return path
 
 
-def _took(lock: TextIO) -> bool:
+def _took(lock: TextIO, kind: int = fcntl.LOCK_EX) -> bool:
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -10,7 +10,6 @@ Rules:
 import fcntl
 import hashlib
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -35,11 +34,9 @@ _TIMEOUT_S = 20
 
 
 def cache_dir() -> Path:
-    """Where this user's jars are: CUSTOMER_CONTEXT_CACHE_DIR, else the platform's cache folder."""
+    """Where this user's jars are: CUSTOMER_CONTEXT_CACHE_DIR, else customer-context in XDG's cache folder."""
     if chosen := os.environ.get(CACHE_VARIABLE):
         return Path(chosen)
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "customer-context"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "customer-context"
 
 

@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - a checksum cannot be wrapped
 """What Apache Kafka is made of: every jar with its size and SHA-256.
 
 Rules: the list is the full runtime closure of `org.apache.kafka:kafka_2.13` (as Maven resolves it) plus

@@ -5,7 +5,7 @@ import struct
 
 HOST = "127.0.0.1"
 
-_API_VERSIONS = 18
+_METADATA = 3
 _ANSWER_TIMEOUT_S = 2.0
 
 
@@ -30,16 +30,16 @@ def is_free(port: int) -> bool:
 
 
 def kafka_answers(port: int) -> bool:
-    """Whether a broker on this port answers an ApiVersions request without an error."""
-    correlation_id = 1
-    request = struct.pack(">hhih", _API_VERSIONS, 0, correlation_id, -1)  # version 0, no client id
+    """Whether a broker on this port answers a Metadata request and names itself as alive in it."""
+    correlation_id, no_client_id, no_topics = 1, -1, 0
+    request = struct.pack(">hhihi", _METADATA, 1, correlation_id, no_client_id, no_topics)
     try:
         with socket.create_connection((HOST, port), _ANSWER_TIMEOUT_S) as connection:
             connection.sendall(struct.pack(">i", len(request)) + request)
-            answer = connection.recv(10, socket.MSG_WAITALL)
+            answer = connection.recv(12, socket.MSG_WAITALL)
     except OSError:
         return False
-    if len(answer) < 10:
+    if len(answer) < 12:
         return False
-    _size, answered_id, error_code = struct.unpack(">iih", answer)
-    return (answered_id, error_code) == (correlation_id, 0)
+    _size, answered_id, brokers = struct.unpack(">iii", answer)
+    return bool(answered_id == correlation_id and brokers > 0)

@@ -1,0 +1,146 @@
+"""The one catalogue of topics: names, keys, values and how Kafka keeps them (CONTRACT 1).
+
+Rules:
+- Every topic has `partitions` partitions but the dead letters (1), so that one partition number means the
+  same customers in each of them and in every changelog.
+- TOPIC_PREFIX goes before the contract's names as it stands; changelogs are named by APP_ID, as Faust does.
+- What may hold an input as it came takes records up to 8 MiB: an input over the contract's 1 MiB must still
+  be readable to become a dead letter. The producers' own limit keeps what we publish small.
+- What is deleted after RETENTION_DAYS is rolled daily, so no record outlives them by more than a day.
+- A changelog is really compacted, not a full history: small segments that are rolled even when quiet.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+MAX_INPUT_BYTES = 8 * 1024 * 1024
+
+CHANGELOG_DELETE_RETENTION_MS = 7 * 24 * 3_600_000
+"""How long a changelog keeps a tombstone. A local store that was away for longer may have missed one, and
+must be rebuilt from the start of the changelog."""
+
+_DAY_MS = 24 * 3_600_000
+_LEGAL_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")  # Kafka's own rule
+
+_CHANGELOG = {
+    "max.message.bytes": str(MAX_INPUT_BYTES),
+    "segment.bytes": str(64 * 1024 * 1024),
+    "segment.ms": str(3_600_000),
+    "min.cleanable.dirty.ratio": "0.2",
+    "max.compaction.lag.ms": str(_DAY_MS),  # what was erased is gone from the disk a day later
+    "delete.retention.ms": str(CHANGELOG_DELETE_RETENTION_MS),
+}
+
+
+class Direction(StrEnum):
+    """Who writes and who reads: others and we, we and others, or only we."""
+
+    IN = "in"
+    OUT = "out"
+    INTERNAL = "internal"
+
+
+class Cleanup(StrEnum):
+    """Kafka's cleanup.policy."""
+
+    DELETE = "delete"
+    COMPACT = "compact"
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic.
+
+    key, value: in words, what its records hold. config: what it is created with beside the cleanup policy.
+    Raises ValueError for a name that Kafka does not take.
+    """
+
+    name: str
+    direction: Direction
+    key: str
+    value: str
+    partitions: int
+    cleanup: Cleanup
+    config: Mapping[str, str] = field(hash=False)
+
+    def __post_init__(self) -> None:
+        if not _LEGAL_NAME.fullmatch(self.name):
+            raise ValueError(f"{self.name!r} is not a topic name that Kafka takes")
+
+
+class Catalogue:
+    """Every topic of one installation.
+
+    retention_days: how long what is not compacted is kept. payment_join: whether `all` has the order index.
+    Raises ValueError for a prefix or app id that makes no legal topic name.
+    """
+
+    def __init__(
+        self,
+        *,
+        topic_prefix: str = "",
+        app_id: str = "customer-context",
+        partitions: int = 8,
+        retention_days: int = 30,
+        payment_join: bool = False,
+    ) -> None:
+        self.app_id = app_id
+        self.partitions = partitions
+        self.payment_join = payment_join
+
+        kept = {"retention.ms": str(retention_days * _DAY_MS), "segment.ms": str(_DAY_MS)}
+        kept_large = kept | {"max.message.bytes": str(MAX_INPUT_BYTES)}
+
+        def topic(
+            name: str,
+            direction: Direction,
+            key: str,
+            value: str,
+            *,
+            large: bool = False,
+            count: int = partitions,
+        ) -> Topic:
+            config = kept_large if large else kept
+            return Topic(topic_prefix + name, direction, key, value, count, Cleanup.DELETE, config)
+
+        into, out, internal = Direction.IN, Direction.OUT, Direction.INTERNAL
+        self.commands = topic("customer.commands", into, "customerId", "commands", large=True)
+        self.orders = topic("order.completed", into, "customerId", "OrderCompletedEvent", large=True)
+        self.returns = topic("order.returned", into, "customerId", "OrderReturnedEvent", large=True)
+        self.payments = topic(
+            "payment.completed", into, "customerId or orderId", "PaymentCompletedEvent", large=True
+        )
+        self.events = topic("customer.events", out, "customerId", "published events")
+        self.results = topic("customer.command-results", out, "customerId", "command results")
+        self.dead_letters = topic(
+            "customer.dead-letters", out, "source key", "what could not be processed", large=True, count=1
+        )
+        self.inbox = topic(
+            "customer.inbox", internal, "customerId", "messages from another key or partition", large=True
+        )
+        self.email_claims = topic("customer.email-claims", internal, "hash of the email", "claims, releases")
+        self.order_index = topic("customer.order-index", internal, "orderId", "orders and their payments")
+
+    def changelog(self, table: str) -> Topic:
+        """The compacted topic that holds a table's content: key and value are the table's own."""
+        name = f"{self.app_id}-{table}-changelog"
+        key, value = f"key of {table}", f"value of {table}"
+        return Topic(name, Direction.INTERNAL, key, value, self.partitions, Cleanup.COMPACT, _CHANGELOG)
+
+    def all(self, tables: Sequence[str]) -> tuple[Topic, ...]:
+        """Every topic that this installation needs, with the changelogs of these tables."""
+        return (
+            self.commands,
+            self.orders,
+            self.returns,
+            self.payments,
+            self.events,
+            self.results,
+            self.dead_letters,
+            self.inbox,
+            self.email_claims,
+            *((self.order_index,) if self.payment_join else ()),
+            *map(self.changelog, tables),
+        )
