@@ -29,6 +29,7 @@ class CustomerCreated(Event, frozen=True):
     status: CustomerStatus
     preferences: Preferences
     registered_at: int
+    customer_id: str = ""  # published beside the data of every event, but evolve needs it here
 
 
 class CustomerProfileUpdated(Event, frozen=True):
@@ -130,6 +131,7 @@ class RewardPointsRedeemed(Event, frozen=True):
     reason: str
     redemption_id: str
     order_id: str | None
+    occurred_at: int = 0  # not published: when the command was issued
 
 
 class CustomerSpendingUpdated(Event, frozen=True):
@@ -142,6 +144,7 @@ class CustomerSpendingUpdated(Event, frozen=True):
     order_id: str
     spending_type: str
     occurred_at: int  # not published
+    rules_version: str = ""  # not published: of the set in force on the order's day
 
 
 class PaymentCounted(Event, frozen=True):

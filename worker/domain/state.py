@@ -15,8 +15,8 @@ from worker.domain.values import CustomerStatus, DeliveryAddress, MembershipLeve
 class Spending(msgspec.Struct, omit_defaults=True):
     """What was spent in one currency, in minor units.
 
-    total: since ever. days: per UTC day number (days since 1970). annual: the window that ends on `annual_day`, the day
-    of the customer's latest order in any currency when it was last summed.
+    total: since ever. days: per UTC day number (days since 1970), from worker.domain.spending.kept_from on. annual: the
+    365 days that end on `annual_day`, the day of the customer's latest order in any currency.
     """
 
     total: int = 0

@@ -1,0 +1,79 @@
+"""Membership levels by lifetime spending. A level never falls.
+
+The level is what the orders would have reached one after the other by `occurredOn`, each judged by the rule set of
+its own day. With one rule set that is the lifetime total; with several, a late order can lift a later set's total.
+"""
+
+from worker.domain.decide.vip import vip_by_upgrade
+from worker.domain.events import Event, MembershipLevelUpgraded
+from worker.domain.messages import OrderCompleted, UpgradeMembership
+from worker.domain.rejections import Rejected, RejectionCode
+from worker.domain.rules import RuleBook, RuleSet
+from worker.domain.spending import DAY_MS, by_day, total_spending
+from worker.domain.state import Customer, Ledger
+from worker.domain.values import RANK, MembershipLevel
+
+
+def level_by_order(
+    customer: Customer, order: OrderCompleted, total: int, rules: RuleBook, ledger: Ledger
+) -> MembershipLevelUpgraded | None:
+    """The upgrade that this order brings, if any; one, even when levels are skipped.
+
+    total: lifetime spending in the order's currency, with this order.
+    """
+    if customer.level is MembershipLevel.PLATINUM:
+        return None
+    rule_set = rules.on(order.occurred_at // DAY_MS)
+    latest = customer.last_order_at
+    if latest is not None and order.occurred_at < latest and rules.on(latest // DAY_MS) is not rule_set:
+        reached = _reached_late(customer, order, total, rules, ledger)
+    elif order.currency == rule_set.currency:
+        reached = (_level_at(rule_set, total), rule_set)
+    else:
+        return None
+    level, by = reached
+    if RANK[level] <= RANK[customer.level]:
+        return None
+    return MembershipLevelUpgraded(customer.level, level, total, order.currency, by.version)
+
+
+def upgrade_membership(
+    customer: Customer, command: UpgradeMembership, rules: RuleBook, ledger: Ledger
+) -> tuple[Event, ...]:
+    """By hand, and never down. PLATINUM given by hand makes VIP of who has spent enough."""
+    old, new = customer.level, command.new_level
+    if new == old:
+        return ()
+    if RANK[new] < RANK[old]:
+        raise Rejected(RejectionCode.MEMBERSHIP_DOWNGRADE_NOT_ALLOWED, f"{old} to {new}")
+    rule_set = rules.on(command.issued_at // DAY_MS)
+    total = total_spending(customer, rule_set.currency)
+    upgraded = MembershipLevelUpgraded(old, new, total, rule_set.currency, rule_set.version)
+    vip = vip_by_upgrade(customer, rules, ledger) if new is MembershipLevel.PLATINUM else None
+    return (upgraded,) if vip is None else (upgraded, vip)
+
+
+def _level_at(rule_set: RuleSet, total: int) -> MembershipLevel:
+    level = MembershipLevel.STANDARD
+    for threshold, reached in rule_set.levels:
+        if total < threshold:
+            break
+        level = reached
+    return level
+
+
+def _reached_late(
+    customer: Customer, order: OrderCompleted, total: int, rules: RuleBook, ledger: Ledger
+) -> tuple[MembershipLevel, RuleSet]:
+    """The highest level of this and all later days, each at its own set's thresholds, and the set that gave it."""
+    first = order.occurred_at // DAY_MS
+    days = by_day(customer, order, first, ledger)[order.currency]
+    best, by = MembershipLevel.STANDARD, rules.on(first)
+    running = total - sum(days.values())
+    for day in sorted(days):
+        running += days[day]
+        rule_set = rules.on(day)
+        level = _level_at(rule_set, running) if rule_set.currency == order.currency else best
+        if RANK[level] > RANK[best]:
+            best, by = level, rule_set
+    return best, by

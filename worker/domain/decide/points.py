@@ -1,0 +1,51 @@
+"""Reward points: whole points per order, the rest of that order dropped, so that arrival order does not matter."""
+
+from worker.domain.events import Event, RewardPointsEarned, RewardPointsRedeemed
+from worker.domain.messages import OrderCompleted, RedeemPoints
+from worker.domain.rejections import Rejected, RejectionCode
+from worker.domain.rules import RuleSet
+from worker.domain.state import REDEMPTION, Customer, Ledger
+from worker.domain.values import CustomerStatus
+
+ORDER_REASON = "ORDER_COMPLETED"
+
+
+def earn_points(customer: Customer, order: OrderCompleted, rules: RuleSet) -> RewardPointsEarned | None:
+    """None for less than one point. The order is in the rules' currency. Points pay the customer's debt first."""
+    points = order.amount // rules.amount_per_point
+    if points == 0:
+        return None
+    paid_back = min(points, customer.debt)
+    return RewardPointsEarned(
+        points,
+        customer.points + points - paid_back,
+        customer.debt - paid_back,
+        ORDER_REASON,
+        order.order_id,
+        order.amount,
+        order.currency,
+        rules.version,
+    )
+
+
+def redeem_points(customer: Customer, command: RedeemPoints, ledger: Ledger) -> tuple[Event, ...]:
+    """Once per redemptionId, for ever."""
+    taken = ledger.line(REDEMPTION, command.redemption_id)
+    if taken is not None:
+        if taken.points != command.points:
+            raise Rejected(RejectionCode.IDEMPOTENCY_CONFLICT, f"redeemed before with {taken.points} points")
+        return ()
+    if customer.status is not CustomerStatus.ACTIVE:
+        raise Rejected(RejectionCode.CUSTOMER_NOT_ACTIVE, f"status {customer.status}")
+    if command.points > customer.points:
+        raise Rejected(RejectionCode.INSUFFICIENT_POINTS, f"balance {customer.points}")
+    return (
+        RewardPointsRedeemed(
+            command.points,
+            customer.points - command.points,
+            command.reason,
+            command.redemption_id,
+            command.order_id,
+            command.issued_at,
+        ),
+    )

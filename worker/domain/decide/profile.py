@@ -1,0 +1,95 @@
+"""Who the customer is: registration, profile, status and preferences."""
+
+from worker.domain.events import (
+    CustomerCreated,
+    CustomerProfileUpdated,
+    CustomerStatusChanged,
+    DeliveryAddressAdded,
+    Event,
+    NotificationPreferencesUpdated,
+)
+from worker.domain.ids import derived_id
+from worker.domain.messages import ChangeStatus, RegisterCustomer, UpdatePreferences, UpdateProfile
+from worker.domain.rejections import Rejected, RejectionCode
+from worker.domain.state import Customer
+from worker.domain.values import (
+    CustomerStatus,
+    DeliveryAddress,
+    MembershipLevel,
+    NotificationChannel,
+    NotificationType,
+    Preferences,
+    PreferencesPatch,
+)
+
+_TRANSITIONS = {
+    CustomerStatus.ACTIVE: (CustomerStatus.INACTIVE, CustomerStatus.SUSPENDED),
+    CustomerStatus.INACTIVE: (CustomerStatus.ACTIVE, CustomerStatus.SUSPENDED),
+    CustomerStatus.SUSPENDED: (CustomerStatus.ACTIVE,),
+}
+
+
+def register(command: RegisterCustomer) -> tuple[Event, ...]:
+    """As if the email were free."""
+    created = CustomerCreated(
+        name=command.name,
+        email=command.email,
+        phone=command.phone,
+        birth_date=command.birth_date,
+        level=MembershipLevel.STANDARD,
+        status=CustomerStatus.ACTIVE,
+        preferences=_patched(Preferences(), command.preferences),
+        registered_at=command.issued_at,
+        customer_id=command.customer_id,
+    )
+    if command.address is None:
+        return (created,)
+    address = DeliveryAddress(derived_id(command.command_id), command.address, is_default=True)
+    return (created, DeliveryAddressAdded(address, total_count=1))
+
+
+def update_profile(customer: Customer, command: UpdateProfile) -> tuple[Event, ...]:
+    """As if the email were free."""
+    changed = tuple(
+        field for field in ("name", "email", "phone") if getattr(command, field) != getattr(customer, field)
+    )
+    if not changed:
+        return ()
+    return (CustomerProfileUpdated(command.name, command.email, command.phone, changed),)
+
+
+def change_status(customer: Customer, command: ChangeStatus) -> tuple[Event, ...]:
+    old, new = customer.status, command.new_status
+    if new == old:
+        return ()
+    if new not in _TRANSITIONS[old]:
+        raise Rejected(RejectionCode.STATUS_TRANSITION_NOT_ALLOWED, f"{old} to {new}")
+    return (CustomerStatusChanged(old, new, command.reason),)
+
+
+def update_preferences(customer: Customer, command: UpdatePreferences) -> tuple[Event, ...]:
+    old = customer.preferences
+    new = _patched(old, command.preferences)
+    if new == old:
+        return ()
+    return (NotificationPreferencesUpdated(old, new),)
+
+
+def _patched(old: Preferences, patch: PreferencesPatch | None) -> Preferences:
+    """old with what the patch names; types and channels once each, in the enums' order."""
+    if patch is None:
+        return old
+    types, channels = patch.enabled_types, patch.enabled_channels
+    return Preferences(
+        marketing_emails=old.marketing_emails if patch.marketing_emails is None else patch.marketing_emails,
+        language=old.language if patch.language is None else patch.language,
+        currency=old.currency if patch.currency is None else patch.currency,
+        enabled_types=old.enabled_types
+        if types is None
+        else tuple(t for t in NotificationType if t in types),
+        enabled_channels=(
+            old.enabled_channels
+            if channels is None
+            else tuple(c for c in NotificationChannel if c in channels)
+        ),
+    )

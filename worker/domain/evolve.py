@@ -1,0 +1,216 @@
+"""Applies events to the aggregate. Decides nothing: every figure that needs a rule is in the event.
+
+The customer changes in place: its partition loop is the only owner. Whoever needs the former state copies it first.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from worker.domain.events import (
+    STATE_ONLY,
+    CustomerCreated,
+    CustomerProfileUpdated,
+    CustomerSpendingUpdated,
+    CustomerStatusChanged,
+    CustomerVipUpgraded,
+    DefaultDeliveryAddressSet,
+    DeliveryAddressAdded,
+    DeliveryAddressRemoved,
+    Event,
+    MembershipLevelUpgraded,
+    NotificationPreferencesUpdated,
+    PaymentCounted,
+    PaymentMethodAdded,
+    PaymentMethodRemoved,
+    RewardPointsEarned,
+    RewardPointsRedeemed,
+    VipMovedBack,
+)
+from worker.domain.spending import DAY_MS, annual_at, kept_from
+from worker.domain.state import Customer, Spending
+
+_UNPUBLISHED = frozenset(STATE_ONLY)
+
+
+def apply(customer: Customer | None, events: Sequence[Event], at: int) -> Customer:
+    """All events of one input, with the version, the sequence and the time (ms since 1970 UTC) that follow.
+
+    Changes the customer in place and returns it. Raises ValueError for no events on an unknown customer, and as evolve.
+    """
+    published = 0
+    for event in events:
+        customer = evolve(customer, event)
+        if type(event) not in _UNPUBLISHED:
+            published += 1
+    if customer is None:
+        raise ValueError("no events, and no customer to return")
+    if events:
+        customer.version += 1
+        customer.sequence += published
+        customer.updated_at = at
+    return customer
+
+
+def evolve(customer: Customer | None, event: Event) -> Customer:
+    """One event, in place. Creates the customer for CustomerCreated, which must come first; ValueError otherwise."""
+    if customer is None:
+        if not isinstance(event, CustomerCreated):
+            raise ValueError(f"{type(event).__name__} before CustomerCreated")
+        return _created(event)
+    if isinstance(event, CustomerCreated):
+        raise ValueError(f"customer {customer.id} exists already")
+    _CHANGES[type(event)](customer, event)
+    return customer
+
+
+def _created(event: CustomerCreated) -> Customer:
+    return Customer(
+        id=event.customer_id,
+        name=event.name,
+        email=event.email,
+        phone=event.phone,
+        birth_date=event.birth_date,
+        status=event.status,
+        level=event.level,
+        preferences=event.preferences,
+        created_at=event.registered_at,
+    )
+
+
+def _profile_updated(customer: Customer, event: CustomerProfileUpdated) -> None:
+    customer.name = event.name
+    customer.email = event.email
+    customer.phone = event.phone
+
+
+def _status_changed(customer: Customer, event: CustomerStatusChanged) -> None:
+    customer.status = event.new_status
+
+
+def _preferences_updated(customer: Customer, event: NotificationPreferencesUpdated) -> None:
+    customer.preferences = event.new_preferences
+
+
+def _address_added(customer: Customer, event: DeliveryAddressAdded) -> None:
+    customer.addresses.append(event.delivery_address)
+    if event.delivery_address.is_default:
+        _make_default(customer, event.delivery_address.id)
+
+
+def _address_removed(customer: Customer, event: DeliveryAddressRemoved) -> None:
+    customer.addresses = [address for address in customer.addresses if address.id != event.address_id]
+    if event.new_default_address_id is not None:
+        _make_default(customer, event.new_default_address_id)
+
+
+def _default_address_set(customer: Customer, event: DefaultDeliveryAddressSet) -> None:
+    _make_default(customer, event.address_id)
+
+
+def _make_default(customer: Customer, address_id: str) -> None:
+    customer.addresses = [
+        msgspec.structs.replace(address, is_default=address.id == address_id)
+        for address in customer.addresses
+    ]
+
+
+def _payment_method_added(customer: Customer, event: PaymentMethodAdded) -> None:
+    customer.payment_methods.append(event.method)
+
+
+def _payment_method_removed(customer: Customer, event: PaymentMethodRemoved) -> None:
+    customer.payment_methods = [
+        method for method in customer.payment_methods if method.id != event.payment_method_id
+    ]
+
+
+def _spending_updated(customer: Customer, event: CustomerSpendingUpdated) -> None:
+    day = event.occurred_at // DAY_MS
+    last = customer.last_order_at
+    if last is None or event.occurred_at > last:
+        _latest_order(customer, event.occurred_at)
+        last = event.occurred_at
+    spending = customer.spending.get(event.currency)
+    if spending is None:
+        spending = customer.spending[event.currency] = Spending()
+    customer.order_count += 1
+    spending.total = event.total_spending
+    spending.annual = event.annual_spending
+    spending.annual_day = last // DAY_MS
+    if day >= kept_from(customer):
+        spending.days[day] = spending.days.get(day, 0) + event.amount
+
+
+def _latest_order(customer: Customer, occurred_at: int) -> None:
+    """Ends every currency's year on the day of this order and drops the days that no rule can need any more."""
+    day = occurred_at // DAY_MS
+    if customer.last_order_at is None or customer.last_order_at // DAY_MS == day:
+        customer.last_order_at = occurred_at
+        return
+    former = kept_from(customer)
+    customer.last_order_at = occurred_at
+    horizon = kept_from(customer)
+    for spending in customer.spending.values():
+        spending.annual = annual_at(spending, day)
+        spending.annual_day = day
+        _drop_days(spending.days, former, horizon)
+
+
+def _drop_days(days: dict[int, int], former: int, horizon: int) -> None:
+    """Drops what lies before the horizon; nothing lies before the former one."""
+    if horizon - former < len(days):
+        for day in range(former, horizon):
+            days.pop(day, None)
+    else:
+        for day in [day for day in days if day < horizon]:
+            del days[day]
+
+
+def _points_earned(customer: Customer, event: RewardPointsEarned) -> None:
+    customer.points = event.total_points
+    customer.debt = event.debt
+    customer.lifetime_earned += event.points
+
+
+def _points_redeemed(customer: Customer, event: RewardPointsRedeemed) -> None:
+    customer.points = event.remaining_points
+    customer.lifetime_redeemed += event.points
+
+
+def _level_upgraded(customer: Customer, event: MembershipLevelUpgraded) -> None:
+    customer.level = event.new_level
+
+
+def _vip_since(customer: Customer, event: CustomerVipUpgraded | VipMovedBack) -> None:
+    former = kept_from(customer)
+    customer.vip_since = event.vip_since
+    horizon = kept_from(customer)
+    for spending in customer.spending.values():
+        _drop_days(spending.days, former, horizon)
+
+
+def _payment_counted(customer: Customer, event: PaymentCounted) -> None:
+    customer.payment_count += 1
+    customer.paid[event.currency] = customer.paid.get(event.currency, 0) + event.amount
+    customer.last_payment_at = max(event.occurred_at, customer.last_payment_at or event.occurred_at)
+
+
+_CHANGES: dict[type[Event], Callable[[Customer, Any], None]] = {
+    CustomerProfileUpdated: _profile_updated,
+    CustomerStatusChanged: _status_changed,
+    NotificationPreferencesUpdated: _preferences_updated,
+    DeliveryAddressAdded: _address_added,
+    DeliveryAddressRemoved: _address_removed,
+    DefaultDeliveryAddressSet: _default_address_set,
+    PaymentMethodAdded: _payment_method_added,
+    PaymentMethodRemoved: _payment_method_removed,
+    CustomerSpendingUpdated: _spending_updated,
+    RewardPointsEarned: _points_earned,
+    RewardPointsRedeemed: _points_redeemed,
+    MembershipLevelUpgraded: _level_upgraded,
+    CustomerVipUpgraded: _vip_since,
+    VipMovedBack: _vip_since,
+    PaymentCounted: _payment_counted,
+}

@@ -1,0 +1,43 @@
+"""What an input leaves in the ledger: one line per order, payment or redemption that counted, for ever."""
+
+from collections.abc import Sequence
+
+from worker.domain.events import (
+    CustomerSpendingUpdated,
+    Event,
+    PaymentCounted,
+    RewardPointsEarned,
+    RewardPointsRedeemed,
+)
+from worker.domain.state import ORDER, PAYMENT, REDEMPTION, LedgerLine
+
+
+def ledger_lines(events: Sequence[Event], sequence: int) -> tuple[tuple[str, str, LedgerLine], ...]:
+    """The lines (kind, id, line) of one input's events: one, or none for an input that the ledger does not keep.
+
+    sequence: the customer's event sequence after these events.
+    """
+    if not events:
+        return ()
+    first = events[0]
+    if isinstance(first, CustomerSpendingUpdated):
+        return (_order(first, events, sequence),)
+    if isinstance(first, PaymentCounted):
+        paid = LedgerLine(first.amount, first.currency, 0, first.occurred_at, "", sequence)
+        return ((PAYMENT, first.payment_id, paid),)
+    if isinstance(first, RewardPointsRedeemed):
+        redeemed = LedgerLine(0, "", first.points, first.occurred_at, "", sequence, first.order_id)
+        return ((REDEMPTION, first.redemption_id, redeemed),)
+    return ()
+
+
+def _order(
+    order: CustomerSpendingUpdated, events: Sequence[Event], sequence: int
+) -> tuple[str, str, LedgerLine]:
+    points = 0
+    if len(events) > 1:
+        earned = events[1]  # the contract's order of one order's events
+        if isinstance(earned, RewardPointsEarned):
+            points = earned.points
+    line = LedgerLine(order.amount, order.currency, points, order.occurred_at, order.rules_version, sequence)
+    return (ORDER, order.order_id, line)

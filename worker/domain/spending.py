@@ -1,0 +1,98 @@
+"""Spending over time: what a customer spent in a year, and which days are still worth keeping.
+
+`Spending.days` holds exactly the orders from `kept_from(customer)` on, whatever order they arrived in: the horizon
+depends on the set of orders alone and only ever moves forward, so nothing that was dropped is needed again by a late
+order within LATE_DAYS. For older ones `by_day` reads the ledger instead, so that they are counted right all the same.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
+from itertools import accumulate
+
+from worker.domain.messages import OrderCompleted
+from worker.domain.state import Customer, Ledger, Spending
+
+DAY_MS = 86_400_000
+ANNUAL_DAYS = 365  # both ends included
+LATE_DAYS = 3 * 365 + 1  # three years, one of them a leap year
+KEPT_DAYS = LATE_DAYS + ANNUAL_DAYS
+
+
+def total_spending(customer: Customer, currency: str) -> int:
+    """Lifetime spending in that currency, in minor units."""
+    spending = customer.spending.get(currency)
+    return 0 if spending is None else spending.total
+
+
+def annual_spending(customer: Customer, currency: str) -> int:
+    """Spending in that currency in the 365 days that end on the day of the latest order in any currency."""
+    spending = customer.spending.get(currency)
+    if spending is None or customer.last_order_at is None:
+        return 0
+    return annual_at(spending, customer.last_order_at // DAY_MS)
+
+
+def annual_at(spending: Spending, last_day: int) -> int:
+    """What remains of `annual` when the window moves on to end on last_day (>= annual_day, and nothing spent since)."""
+    moved = last_day - spending.annual_day
+    if moved == 0:
+        return spending.annual
+    if moved >= ANNUAL_DAYS:
+        return 0
+    days = spending.days
+    start = last_day - ANNUAL_DAYS + 1
+    if moved <= len(days):
+        return spending.annual - sum(days.get(day, 0) for day in range(start - moved, start))
+    return sum(amount for day, amount in days.items() if day >= start)
+
+
+def kept_from(customer: Customer) -> int:
+    """The first day that Spending.days holds; 0 while there is no order.
+
+    A late order may reach LATE_DAYS back and complete a window that starts a year before it. Once VIP is older than
+    any late order nothing can move it, and only annualSpending still needs days.
+    """
+    if customer.last_order_at is None:
+        return 0
+    last_day = customer.last_order_at // DAY_MS
+    if customer.vip_since is not None and customer.vip_since // DAY_MS < last_day - LATE_DAYS:
+        return last_day - ANNUAL_DAYS + 1
+    return last_day - KEPT_DAYS
+
+
+def by_day(
+    customer: Customer, order: OrderCompleted | None, since: int | None, ledger: Ledger
+) -> dict[str, dict[int, int]]:
+    """Minor units per currency and day from the day `since` on (None: ever), with the order under decision.
+
+    Work grows with the customer's days, or with the orders when `since` lies before what is kept.
+    """
+    result: dict[str, dict[int, int]] = {}
+    if since is not None and since >= kept_from(customer):
+        for currency, spending in customer.spending.items():
+            result[currency] = {day: amount for day, amount in spending.days.items() if day >= since}
+    else:
+        for _, line in ledger.orders():
+            if since is None or line.occurred_at // DAY_MS >= since:
+                _add(result, line.currency, line.occurred_at // DAY_MS, line.amount)
+    if order is not None:
+        _add(result, order.currency, order.occurred_at // DAY_MS, order.amount)
+    return result
+
+
+class DayTotals:
+    """Sums over stretches of days, each in logarithmic time."""
+
+    def __init__(self, days: Mapping[int, int]) -> None:
+        """days: minor units per day number."""
+        self._days = sorted(days)
+        self._sums = [0, *accumulate(days[day] for day in self._days)]
+
+    def between(self, first: int, last: int) -> int:
+        """Minor units of the days first to last, both included."""
+        return self._sums[bisect_right(self._days, last)] - self._sums[bisect_left(self._days, first)]
+
+
+def _add(result: dict[str, dict[int, int]], currency: str, day: int, amount: int) -> None:
+    days = result.setdefault(currency, {})
+    days[day] = days.get(day, 0) + amount
