@@ -7,11 +7,13 @@ Rules:
   like any other topic.
 - Topics are looked up in the list of all topics, never by name: where the cluster creates topics on demand,
   asking by name would create them with its own partition count.
-- When ensure_topics returns, every partition has a leader.
+- When ensure_topics returns, the leader of every partition serves it. Metadata names leaders a moment before
+  they know of it themselves; whoever produces then is sent away and waits for a whole back-off.
 """
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,13 +21,19 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.protocol.offset import OffsetRequest, OffsetResetStrategy
 
 from worker.topics import Topic
 
 _LEADERS_WITHIN_S = 30.0
-_LOOK_EVERY_S = 0.05
+_LOOK_EVERY_S = 0.02
 _REPLICAS = 3  # where there are as many brokers; one of them may then be away
+
+_NO_REPLICA, _READ_UNCOMMITTED = -1, 0  # of a ListOffsets request: a client asks; every record counts
+
+_Partitions = Sequence[Mapping[str, int]]
 
 
 class TopicError(Exception):
@@ -64,7 +72,7 @@ async def ensure_topics(
         missing = [topic for topic in topics if topic.name not in before]
         created = await _create(admin, missing, replication_factor) if missing else set[str]()
         existing = [topic for topic in topics if topic.name not in created]
-        found = await _counts_with_leaders(admin, [topic.name for topic in topics])
+        found = await _counts_once_served(admin, client, [topic.name for topic in topics])
         _check_partitions(existing, found)
         return TopicReport(
             existing=_names(existing),
@@ -127,12 +135,16 @@ async def _create(
     return created
 
 
-async def _counts_with_leaders(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, int]:
-    """The partition counts once each of these topics is known and led everywhere."""
+async def _counts_once_served(
+    admin: AIOKafkaAdminClient, client: Mapping[str, Any], names: Sequence[str]
+) -> dict[str, int]:
+    """The partition counts, once each partition of each of these topics has a leader that serves it."""
     give_up_at = time.monotonic() + _LEADERS_WITHIN_S
     while True:
         found = {topic["topic"]: topic["partitions"] for topic in await admin.describe_topics()}
         waiting = [name for name in names if not _is_led(found.get(name, []))]
+        if not waiting:
+            waiting = sorted(await _not_served(client, {name: found[name] for name in names}))
         if not waiting:
             return {name: len(found[name]) for name in names}
         if time.monotonic() > give_up_at:
@@ -140,8 +152,27 @@ async def _counts_with_leaders(admin: AIOKafkaAdminClient, names: Sequence[str])
         await asyncio.sleep(_LOOK_EVERY_S)
 
 
-def _is_led(partitions: Sequence[Mapping[str, int]]) -> bool:
+def _is_led(partitions: _Partitions) -> bool:
     return bool(partitions) and all(partition["leader"] >= 0 for partition in partitions)
+
+
+async def _not_served(client: Mapping[str, Any], topics: Mapping[str, _Partitions]) -> set[str]:
+    """The topics of which a leader, asked for an end offset, says that it does not lead."""
+    by_leader: dict[int, dict[str, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
+    for name, partitions in topics.items():
+        for partition in partitions:
+            by_leader[partition["leader"]][name].append((partition["partition"], OffsetResetStrategy.LATEST))
+    connection = AIOKafkaClient(**client)
+    try:
+        await connection.bootstrap()
+        asked = (
+            connection.send(leader, OffsetRequest(_NO_REPLICA, _READ_UNCOMMITTED, list(ends.items())))
+            for leader, ends in by_leader.items()
+        )
+        answers = [topic for answer in await asyncio.gather(*asked) for topic in answer.topics]
+    finally:
+        await connection.close()
+    return {name for name, ends in answers if any(for_code(code).retriable for _, code, *_ in ends)}
 
 
 def _check_partitions(topics: Iterable[Topic], found: Mapping[str, int]) -> None:
