@@ -1,0 +1,103 @@
+"""Money between text and whole minor units, exactly: no amount ever passes through a float.
+
+An amount comes as a plain decimal string ("129.90") or as a JSON number, is never negative, has at most 15 digits
+before the point and no digit that its currency does not have (trailing zeros are fine). It leaves as a decimal string
+with exactly the currency's digits. Codes without a minor unit (gold, test codes) are not money here.
+"""
+
+import re
+from decimal import Decimal, InvalidOperation
+
+from iso4217 import Currency
+
+MAX_WHOLE_DIGITS = 15
+AMOUNT_PATTERN = r"^[0-9]{1,15}(\.[0-9]+)?$"
+
+# Withdrawn since 2023 (ISO 4217, list three): late orders may still carry them, and stored totals do.
+_WITHDRAWN = {"ANG": 2, "BGN": 2, "CUC": 2, "HRK": 2, "SLL": 2, "ZWL": 2}
+DIGITS: dict[str, int] = _WITHDRAWN | {
+    currency.code: currency.exponent for currency in Currency if currency.exponent is not None
+}
+
+_PLAIN = re.compile(r"([0-9]{1,15})(?:\.([0-9]+))?")
+_JSON_NUMBER_LIMIT = 100  # characters; more than any exact amount needs
+_ABOVE_ALL = Decimal(10) ** MAX_WHOLE_DIGITS
+
+
+class InvalidAmount(ValueError):
+    """Not an amount. code: a stable lower-case word; the text never holds the value."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def digits_of(currency: str) -> int:
+    """How many digits follow the point in that currency; InvalidAmount when it is not an ISO 4217 code."""
+    digits = DIGITS.get(currency)
+    if digits is None:
+        raise InvalidAmount("unknown_currency")
+    return digits
+
+
+def parse_amount(text: str, currency: str, *, number: bool = False) -> int:
+    """Minor units of `text`, a plain decimal string, or with number=True the text of a JSON number.
+
+    A JSON number may have an exponent, as long as its value is exact in the currency. Raises InvalidAmount.
+    """
+    digits = digits_of(currency)
+    plain = _PLAIN.fullmatch(text)
+    if plain is not None:
+        whole, fraction = plain.groups("")
+        if len(fraction) > digits:
+            fraction = fraction.rstrip("0")
+        return _minor(whole, fraction, digits)
+    if number:
+        return _parse_number(text, digits)
+    if _is_negative(text):
+        raise InvalidAmount("negative")
+    raise InvalidAmount("invalid_amount")
+
+
+def format_amount(minor: int, currency: str) -> str:
+    """The decimal string of `minor` units with exactly the currency's digits; negative for a refund."""
+    digits = DIGITS[currency]
+    if digits == 0:
+        return str(minor)
+    if minor < 0:
+        return "-" + format_amount(-minor, currency)
+    if digits == 2:
+        return f"{minor // 100}.{minor % 100:02d}"
+    unit = 10**digits
+    return f"{minor // unit}.{minor % unit:0{digits}d}"
+
+
+def _minor(whole: str, fraction: str, digits: int) -> int:
+    if len(fraction) > digits:
+        raise InvalidAmount("too_many_digits")
+    return int(whole + fraction.ljust(digits, "0"))
+
+
+def _is_negative(text: str) -> bool:
+    return text.startswith("-") and _PLAIN.fullmatch(text[1:]) is not None
+
+
+def _parse_number(text: str, digits: int) -> int:
+    if len(text) > _JSON_NUMBER_LIMIT:
+        raise InvalidAmount("too_many_digits")
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:  # an exponent that no decimal can hold
+        raise InvalidAmount("out_of_range") from None
+    if not amount.is_finite():
+        raise InvalidAmount("invalid_amount")
+    if amount < 0:
+        raise InvalidAmount("negative")
+    if amount >= _ABOVE_ALL:
+        raise InvalidAmount("out_of_range")
+    if amount == 0:
+        return 0
+    if amount.adjusted() < -digits:
+        raise InvalidAmount("too_many_digits")
+    whole, _, fraction = f"{amount:f}".partition(".")
+    return _minor(whole, fraction.rstrip("0"), digits)
