@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -69,6 +70,18 @@ def test_a_broker_whose_parent_is_killed_is_gone_within_seconds(used_folder: Pat
         broker_pid = int(owner.stdout.readline()) if owner.stdout else 0
         owner.kill()
         assert becomes_true(lambda: not exists(broker_pid), within_s=5)
+
+
+def test_a_broker_whose_supervisor_was_killed_is_ended_and_started_again(broker: EmbeddedKafka) -> None:
+    broker.start()
+    left_behind = broker.pid
+    supervisor = psutil.Process(left_behind).parent()
+    assert supervisor is not None
+    supervisor.kill()
+    assert becomes_true(lambda: not broker.running, within_s=2)
+    assert exists(left_behind)
+    assert kafka_answers(port_of(broker.start()))
+    assert not exists(left_behind)
 
 
 def test_a_worker_restarted_right_after_its_kill_waits_for_its_old_broker(

@@ -106,6 +106,7 @@ class EmbeddedKafka:
         """Start the broker; returns its bootstrap address once it answers. Blocks; raises BrokerError."""
         if self.running:
             raise BrokerError("The embedded Kafka runs already.")
+        self.kill()  # what a crashed supervisor may have left
         jars = ensure_jars()
         try:
             with self._folder.locked(patience_s=STOP_GRACE_S + 2) as lock:
