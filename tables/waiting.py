@@ -30,6 +30,21 @@ class Source(msgspec.Struct, frozen=True):
     value: bytes
     headers: tuple[tuple[str, bytes], ...]
 
+    @classmethod
+    def of(cls, record: "Source") -> "Source":
+        """A copy of a consumed record (anything with these attributes) that can be stored."""
+        if isinstance(record, cls):
+            return record
+        return cls(
+            record.topic,
+            record.partition,
+            record.offset,
+            record.timestamp,
+            record.key,
+            record.value,
+            tuple(record.headers),
+        )
+
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Source).decode
@@ -43,7 +58,7 @@ def read(rows: Rows, customer_id: str, kind: str, waiting_id: str) -> Source | N
 
 def put(unit: Unit, customer_id: str, kind: str, waiting_id: str, source: Source | None) -> None:
     """Let an input wait; None ends its waiting."""
-    unit.put(WAITING, compound(customer_id, kind, waiting_id), None if source is None else _encode(source))
+    unit.put(WAITING, compound(customer_id, kind, waiting_id), None if source is None else _encode(Source.of(source)))
 
 
 def scan(rows: Rows, customer_id: str, kind: str) -> Iterator[tuple[str, Source]]:

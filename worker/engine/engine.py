@@ -43,7 +43,7 @@ class Engine:
         self._app_id = app_id
         self._client = client
         self._stores = stores
-        self._tables = (*tables, POSITIONS)
+        self.tables = (*tables, POSITIONS)
         self._inputs = frozenset(inputs)
         self._process = process
         self._pace = pace or Pace()
@@ -78,7 +78,7 @@ class Engine:
         """Bring the local stores of all fenced partitions up to the end of their changelogs."""
         started = time.monotonic()
         stores: dict[int, Store] = {number: partition.store for number, partition in self._partitions.items()}
-        records = await self._reader.restore(stores, self._tables, self.changelog_of)
+        records = await self._reader.restore(stores, self.tables, self.changelog_of)
         log.info("restored", records=records, seconds=round(time.monotonic() - started, 3))
 
     async def positions(self, assigned: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:

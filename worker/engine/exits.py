@@ -28,8 +28,8 @@ class ExitCode(IntEnum):
 
 
 def die(code: ExitCode, why: str, *, error: BaseException | None = None) -> NoReturn:
-    """Log and end the process without clean-up. why holds no personal data; of error only its type is logged."""
-    log.critical("worker ends", exit_code=int(code), why=why, error=type(error).__name__ if error else None)
+    """Log and end the process without clean-up. why holds no personal data; worker.logs keeps the values of error out."""
+    log.critical("worker ends", exit_code=int(code), why=why, exc_info=error)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

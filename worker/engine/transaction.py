@@ -13,9 +13,10 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from worker.engine.unit import Outgoing, Table, Unit
+from worker.engine.unit import Headers, Outgoing, Table, Unit
 
 BATCH_BYTES = 900_000
+NO_HEADERS: Headers = []
 
 
 async def open_producer(client: Mapping[str, Any], transactional_id: str, timeout_ms: int) -> AIOKafkaProducer:
@@ -42,7 +43,7 @@ async def commit(producer: AIOKafkaProducer, unit: Unit, changelog_of: Callable[
     await producer.begin_transaction()
     sends = [send(producer, topic, partition, records, now) for (topic, partition), records in unit.outbox.items()]
     logs = [
-        send(producer, changelog_of(table), unit.partition, [Outgoing(k, v, ()) for k, v in rows.items()], now)
+        send(producer, changelog_of(table), unit.partition, [Outgoing(k, v, NO_HEADERS) for k, v in rows.items()], now)
         for table, rows in unit.changes.items()
     ]
     ends = await asyncio.gather(*logs, *sends)

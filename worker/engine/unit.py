@@ -3,12 +3,12 @@
 Nothing here touches Kafka or the store until the engine commits it; a unit that is dropped has done nothing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from worker.engine.store import Store
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = list[tuple[str, bytes]]
 
 
 class Table(NamedTuple):
@@ -19,7 +19,7 @@ class Table(NamedTuple):
 
 
 class Outgoing(NamedTuple):
-    """A record to publish."""
+    """A record to publish. Many may share one list of headers; aiokafka wants a list."""
 
     key: bytes | None
     value: bytes | None

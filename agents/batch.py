@@ -1,0 +1,139 @@
+"""What the handlers of one batch share: its unit of work, its time, its customers, and where things are sent.
+
+Published records carry their customer's partition number, so no partitioner runs on the hot path.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+from aiokafka.partitioner import murmur2
+
+from tables import ledger
+from tables.customers import CustomerRows
+from tables.waiting import Source
+from worker.domain.evolve import apply
+from worker.domain.events import Event
+from worker.domain.ledger import ledger_lines
+from worker.domain.rejections import DeadLettered
+from worker.domain.rules import RuleBook
+from worker.domain.state import CustomerRow
+from worker.engine.unit import Headers, Outgoing, Unit
+from worker.topics import Catalogue
+from worker.wire import claims
+from worker.wire.cards import bytes_contain_card_number
+from worker.wire.events import encode_events
+from worker.wire.results import CommandResult, encode_result
+from worker.wire.times import format_time
+
+_CONTENT_TYPE = ("content-type", b"application/cloudevents+json")
+_MAX_CACHED_HOMES = 200_000
+
+
+class Routing:
+    """Topics and homes; shared by all batches of a worker."""
+
+    def __init__(self, catalogue: Catalogue, partitions: int) -> None:
+        self.commands = catalogue.commands.name
+        self.orders = catalogue.orders.name
+        self.payments = catalogue.payments.name
+        self.events = catalogue.events.name
+        self.results = catalogue.results.name
+        self.dead_letters = catalogue.dead_letters.name
+        self.inbox = catalogue.inbox.name
+        self.email_claims = catalogue.email_claims.name
+        self._partitions = partitions
+        self._homes: dict[str, tuple[int, bytes]] = {}
+        self._event_headers: dict[bytes, Headers] = {}
+
+    def home(self, key: str) -> tuple[int, bytes]:
+        """(partition, key bytes) that Kafka's default partitioner gives the key."""
+        found = self._homes.get(key)
+        if found is None:
+            if len(self._homes) >= _MAX_CACHED_HOMES:
+                self._homes.clear()
+            raw = key.encode()
+            found = self._homes[key] = ((murmur2(raw) & 0x7FFFFFFF) % self._partitions, raw)
+        return found
+
+    def event_headers(self, ce_type: bytes) -> Headers:
+        """Headers of a published event of that type."""
+        headers = self._event_headers.get(ce_type)
+        if headers is None:
+            headers = self._event_headers[ce_type] = [_CONTENT_TYPE, ("ce_type", ce_type)]
+        return headers
+
+
+class Batch:
+    """One batch of one partition. now: ms since 1970 UTC, when the worker processed it."""
+
+    def __init__(self, unit: Unit, routing: Routing, rules: RuleBook, now: int) -> None:
+        self.unit = unit
+        self.routing = routing
+        self.rules = rules
+        self.now = now
+        self.customers = CustomerRows(unit)
+        self.results: list[CommandResult] = []
+        self.dead_letters: dict[str, int] = {}
+        self._time = format_time(now)
+
+    def ledger(self, customer_id: str) -> ledger.CustomerLedger:
+        """The customer's ledger as this batch sees it."""
+        return ledger.CustomerLedger(self.unit, customer_id)
+
+    def at_home(self, source: Source, customer_id: str) -> bool:
+        """Whether the record came with the customer's key on the customer's partition; else it is sent there."""
+        partition, key = self.routing.home(customer_id)
+        if source.partition == partition and source.key == key:
+            return True
+        headers = [*source.headers, *_envelope(source)]
+        self.unit.out(self.routing.inbox, partition).append(Outgoing(key, source.value, headers))
+        return False
+
+    def record(
+        self, row: CustomerRow, key: str, causation: str, correlation: str | None, events: Sequence[Event]
+    ) -> None:
+        """Apply the events of one input to the row, write its ledger lines and publish."""
+        before = row.customer.sequence if row.customer else 0
+        customer = row.customer = apply(row.customer, events, self.now)
+        self.customers.changed(customer.id, row)
+        for kind, line_id, line in ledger_lines(events, customer.sequence):
+            ledger.put(self.unit, customer.id, kind, line_id, line)
+        encoded = encode_events(customer.id, key, causation, correlation, before, self._time, events)
+        if encoded:
+            record_key = self.routing.home(customer.id)[1]
+            headers = self.routing.event_headers
+            self.unit.out(self.routing.events, self.unit.partition).extend(
+                [Outgoing(record_key, value, headers(ce_type)) for ce_type, value in encoded]
+            )
+
+    def answer(self, result: CommandResult) -> None:
+        """Publish a command's result."""
+        self.results.append(result)
+        key = self.routing.home(result.customer_id)[1]
+        self.unit.out(self.routing.results, self.unit.partition).append(Outgoing(key, encode_result(result), []))
+
+    def dead_letter(self, source: Source, error: DeadLettered) -> None:
+        """Put the original where operators find it, with the reason and its first position."""
+        value = source.value
+        if bytes_contain_card_number(value):
+            value = hashlib.sha256(value).hexdigest().encode()
+        headers = [
+            *source.headers,
+            ("dlq-reason", error.reason.value.encode()),
+            ("dlq-detail", error.detail.encode()),
+            ("dlq-topic", source.topic.encode()),
+            ("dlq-partition", b"%d" % source.partition),
+            ("dlq-offset", b"%d" % source.offset),
+        ]
+        self.unit.out(self.routing.dead_letters, 0).append(Outgoing(source.key, value, headers))
+        self.dead_letters[error.reason] = self.dead_letters.get(error.reason, 0) + 1
+
+
+def _envelope(source: Source) -> list[tuple[str, bytes]]:
+    position = [
+        (claims.KIND, claims.FORWARDED),
+        (claims.SOURCE_TOPIC, source.topic.encode()),
+        (claims.SOURCE_PARTITION, b"%d" % source.partition),
+        (claims.SOURCE_OFFSET, b"%d" % source.offset),
+    ]
+    return position if source.key is None else [*position, (claims.SOURCE_KEY, source.key)]

@@ -1,0 +1,175 @@
+"""Commands: every delivery is answered; one customer's are applied in log order; an email is claimed before it is used.
+
+The saga of an email (DESIGN, section 5): `claim` parks the command in its row and asks the partition of the email's
+hash; `answered` completes or rejects it, and then works off the commands that queued behind it.
+"""
+
+import msgspec
+
+from agents.batch import Batch
+from agents.purchases import release_waiting
+from tables import command_results, waiting
+from tables.command_results import RememberedResult
+from tables.waiting import Source
+from worker.domain.decide import claimed_email, decide, released_email
+from worker.domain.messages import RegisterCustomer, UpdateProfile
+from worker.domain.rejections import Rejected, RejectionCode
+from worker.domain.state import CustomerRow, PendingClaim
+from worker.engine.unit import Outgoing
+from worker.wire import claims
+from worker.wire.claims import ClaimAnswer, ClaimEmail, ReleaseEmail
+from worker.wire.commands import ReceivedCommand, decode_command
+from worker.wire.email import email_hash
+from worker.wire.results import CommandResult
+
+_APPLIED, _REJECTED = "APPLIED", "REJECTED"
+
+
+def command(batch: Batch, source: Source, forwarded: bool = False) -> None:
+    """One record of customer.commands."""
+    received = decode_command(source.value, source.headers)
+    if not forwarded and not batch.at_home(source, received.customer_id):
+        return
+    row = batch.customers.row(received.customer_id)
+    if row.pending is None:
+        _handle(batch, row, received)
+    else:
+        waiting.put(batch.unit, received.customer_id, waiting.COMMAND, f"{_next_queued(batch, received):010d}", source)
+        row.queued += 1
+        batch.customers.changed(received.customer_id, row)
+
+
+def answered(batch: Batch, answer: ClaimAnswer) -> None:
+    """The answer to a pending claim: complete or reject its command, then the commands behind it."""
+    row = batch.customers.row(answer.customer_id)
+    pending = row.pending
+    if pending is None or pending.command.command_id != answer.claim_id:
+        return
+    row.pending = None
+    batch.customers.changed(answer.customer_id, row)
+    if answer.granted:
+        _complete(batch, row, pending)
+    else:
+        rejected = Rejected(RejectionCode.CUSTOMER_EMAIL_EXISTS, "the email belongs to another customer")
+        _finish(batch, row, pending.command, pending.fingerprint, rejected)
+    _work_off_queue(batch, row, answer.customer_id)
+
+
+def _handle(batch: Batch, row: CustomerRow, received: ReceivedCommand) -> None:
+    known = command_results.read(batch.unit, received.customer_id, received.command_id)
+    if known is not None:
+        if known.fingerprint == received.fingerprint:
+            batch.answer(known.result)
+        else:
+            batch.answer(_conflict(row, received))
+        return
+    command = received.command
+    if command is None:
+        _remember(batch, received.fingerprint, _invalid(row, received))
+        return
+    try:
+        events = decide(row.customer, command, batch.rules, batch.ledger(command.customer_id))
+    except Rejected as rejected:
+        _finish(batch, row, command, received.fingerprint, rejected)
+        return
+    email = claimed_email(row.customer, command) if events else None
+    if email is not None and isinstance(command, RegisterCustomer | UpdateProfile):
+        _claim(batch, row, PendingClaim(command, received.fingerprint), email)
+        return
+    if events:
+        batch.record(row, command.command_id, command.command_id, command.correlation_id, events)
+    _finish(batch, row, command, received.fingerprint)
+
+
+def _claim(batch: Batch, row: CustomerRow, pending: PendingClaim, email: str) -> None:
+    command = pending.command
+    row.pending = pending
+    batch.customers.changed(command.customer_id, row)
+    _to_claims(batch, email, ClaimEmail(command.command_id, command.customer_id))
+
+
+def _complete(batch: Batch, row: CustomerRow, pending: PendingClaim) -> None:
+    # The version was checked when the command was first decided; orders may have raised it since.
+    command = msgspec.structs.replace(pending.command, expected_version=None)
+    released, old_claim = released_email(row.customer, command), row.email_claim
+    events = decide(row.customer, command, batch.rules, batch.ledger(command.customer_id))
+    batch.record(row, command.command_id, command.command_id, command.correlation_id, events)
+    row.email_claim = command.command_id
+    _finish(batch, row, command, pending.fingerprint)
+    if released is not None and old_claim is not None:
+        _to_claims(batch, released, ReleaseEmail(old_claim, command.customer_id))
+    if row.waiting:
+        release_waiting(batch, row)
+
+
+def _work_off_queue(batch: Batch, row: CustomerRow, customer_id: str) -> None:
+    if not row.queued:
+        return
+    for waiting_id, source in sorted(waiting.scan(batch.unit, customer_id, waiting.COMMAND), key=lambda each: each[0]):
+        if row.pending is not None:
+            return
+        waiting.put(batch.unit, customer_id, waiting.COMMAND, waiting_id, None)
+        row.queued -= 1
+        _handle(batch, row, decode_command(source.value, source.headers))
+
+
+def _next_queued(batch: Batch, received: ReceivedCommand) -> int:
+    ids = [int(waiting_id) for waiting_id, _ in waiting.scan(batch.unit, received.customer_id, waiting.COMMAND)]
+    return max(ids, default=0) + 1
+
+
+def _to_claims(batch: Batch, email: str, message: ClaimEmail | ReleaseEmail) -> None:
+    partition, key = batch.routing.home(email_hash(email))
+    batch.unit.out(batch.routing.email_claims, partition).append(Outgoing(key, claims.encode(message), []))
+
+
+def _finish(
+    batch: Batch,
+    row: CustomerRow,
+    command: msgspec.Struct,
+    fingerprint: str,
+    rejected: Rejected | None = None,
+) -> None:
+    result = CommandResult(
+        command_id=command.command_id,
+        command_type=type(command).__name__,
+        customer_id=command.customer_id,
+        outcome=_APPLIED if rejected is None else _REJECTED,
+        version=_version(row),
+        code=msgspec.UNSET if rejected is None else rejected.code.value,
+        detail=msgspec.UNSET if rejected is None or not rejected.detail else rejected.detail,
+    )
+    _remember(batch, fingerprint, result)
+
+
+def _remember(batch: Batch, fingerprint: str, result: CommandResult) -> None:
+    command_results.put(batch.unit, RememberedResult(fingerprint, batch.now, result))
+    batch.answer(result)
+
+
+def _invalid(row: CustomerRow, received: ReceivedCommand) -> CommandResult:
+    return CommandResult(
+        command_id=received.command_id,
+        command_type=received.command_type,
+        customer_id=received.customer_id,
+        outcome=_REJECTED,
+        version=_version(row),
+        code=RejectionCode.VALIDATION_FAILED.value,
+        errors=received.errors,
+    )
+
+
+def _conflict(row: CustomerRow, received: ReceivedCommand) -> CommandResult:
+    return CommandResult(
+        command_id=received.command_id,
+        command_type=received.command_type,
+        customer_id=received.customer_id,
+        outcome=_REJECTED,
+        version=_version(row),
+        code=RejectionCode.IDEMPOTENCY_CONFLICT.value,
+        detail="the commandId was used for another command",
+    )
+
+
+def _version(row: CustomerRow) -> int | None:
+    return row.customer.version if row.customer else None

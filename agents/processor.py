@@ -1,0 +1,88 @@
+"""The processor of a partition: every record of a batch to its handler, then one write of what changed."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from agents import commands, email_claims, purchases
+from agents.batch import Batch, Routing
+from tables.waiting import Source
+from worker.domain.rejections import DeadLettered, DeadLetterReason
+from worker.domain.rules import RuleBook
+from worker.engine.unit import Unit
+from worker.wire import claims
+
+Handler = Callable[[Batch, Source], None]
+
+
+class Processor:
+    """Fulfils worker.engine.partition.Processor. committed: called with each batch once its transaction is visible."""
+
+    def __init__(
+        self,
+        routing: Routing,
+        rules: RuleBook,
+        committed: Callable[[Batch, list[str], int], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._routing = routing
+        self._rules = rules
+        self._committed = committed
+        self._clock = clock
+        self._forwarded: dict[str, Callable[[Batch, Source, bool], None]] = {
+            routing.orders: purchases.order,
+            routing.payments: purchases.payment,
+            routing.commands: commands.command,
+        }
+        self._handlers: dict[str, Handler] = {
+            **self._forwarded,  # type: ignore[dict-item]  # their third argument has a default
+            routing.email_claims: email_claims.claim,
+            routing.inbox: self._inbox,
+        }
+
+    def __call__(self, unit: Unit, records: Sequence[Any]) -> Callable[[], None]:
+        """Process records in order; returns what to call after the commit."""
+        batch = Batch(unit, self._routing, self._rules, int(self._clock() * 1000))
+        handlers = self._handlers
+        for record in records:
+            if record.value is None:
+                continue
+            try:
+                handlers[record.topic](batch, record)
+            except DeadLettered as error:
+                batch.dead_letter(record, error)
+        changed = batch.customers.flush()
+        return lambda: self._committed(batch, changed, len(records))
+
+    def _inbox(self, batch: Batch, record: Source) -> None:
+        headers = dict(record.headers)
+        kind = headers.get(claims.KIND)
+        try:
+            if kind == claims.CLAIM_ANSWER:
+                commands.answered(batch, claims.decode_answer(record.value))
+                return
+            if kind != claims.FORWARDED:
+                raise DeadLettered(DeadLetterReason.UNKNOWN_TYPE, "not a message of the inbox")
+            source = _original(record, headers)
+            handler = self._forwarded[source.topic]
+        except (msgspec.DecodeError, ValueError, KeyError) as error:
+            raise DeadLettered(DeadLetterReason.UNDECODABLE, "not a message of the inbox") from error
+        try:
+            handler(batch, source, True)
+        except DeadLettered as error:
+            batch.dead_letter(source, error)
+
+
+def _original(record: Source, headers: dict[str, bytes]) -> Source:
+    """The record as it was before it was forwarded."""
+    return Source(
+        topic=headers[claims.SOURCE_TOPIC].decode(),
+        partition=int(headers[claims.SOURCE_PARTITION]),
+        offset=int(headers[claims.SOURCE_OFFSET]),
+        timestamp=record.timestamp,
+        key=headers.get(claims.SOURCE_KEY),
+        value=record.value,
+        headers=tuple((name, value) for name, value in record.headers if name not in claims.ENVELOPE),
+    )
