@@ -1,0 +1,26 @@
+# The worker alone, against a Kafka that runs elsewhere. Built in two steps so that no build tool stays in the image.
+FROM python:3.13-slim AS build
+WORKDIR /source
+RUN python -m venv /opt/customer-context
+COPY pyproject.toml README.md LICENSE ./
+COPY worker ./worker
+COPY tables ./tables
+COPY agents ./agents
+COPY api ./api
+RUN /opt/customer-context/bin/pip install --no-cache-dir --disable-pip-version-check .
+
+FROM python:3.13-slim
+RUN useradd --system --create-home --uid 10001 customer-context \
+ && install -d -o customer-context /data
+COPY --from=build /opt/customer-context /opt/customer-context
+ENV PATH=/opt/customer-context/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    CUSTOMER_CONTEXT_DATA_DIR=/data \
+    CUSTOMER_CONTEXT_LOG_FORMAT=json
+USER customer-context
+VOLUME /data
+EXPOSE 6066
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:6066/health/live', timeout=2)"]
+ENTRYPOINT ["customer-context"]
+CMD ["worker"]
