@@ -19,6 +19,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.client import AIOKafkaClient
 
 from worker.broker import BrokerError, EmbeddedKafka, embedded, running_bootstrap
+from worker.broker.folder import DataFolder
 from worker.broker.pins import KAFKA_VERSION
 from worker.broker.ports import free_port, kafka_answers
 
@@ -130,13 +131,13 @@ def test_a_folder_that_never_had_a_broker_has_no_address(tmp_path: Path) -> None
     assert not (tmp_path / "missing").exists()
 
 
-def test_looking_for_a_broker_does_not_keep_one_from_starting(
-    used_folder: Path, broker: EmbeddedKafka
-) -> None:
-    with (used_folder / "lock").open() as held:
+def test_looking_for_a_broker_does_not_keep_one_from_starting(tmp_path: Path) -> None:
+    (tmp_path / "lock").write_text(str(os.getpid()))
+    with (tmp_path / "lock").open() as held:
         fcntl.flock(held, fcntl.LOCK_SH)
         threading.Timer(0.1, held.close).start()
-        assert kafka_answers(port_of(broker.start()))
+        with DataFolder(tmp_path).locked(patience_s=0) as lock:
+            assert lock
 
 
 def test_a_fixed_port_in_use_is_refused_by_name(used_folder: Path) -> None:
@@ -146,9 +147,9 @@ def test_a_fixed_port_in_use_is_refused_by_name(used_folder: Path) -> None:
             EmbeddedKafka(used_folder, port).start()
 
 
-def test_a_remembered_port_in_use_is_replaced_by_a_free_one(broker: EmbeddedKafka) -> None:
-    port = port_of(broker.start())
-    broker.stop()
+def test_a_remembered_port_in_use_is_replaced_by_a_free_one(used_folder: Path, broker: EmbeddedKafka) -> None:
+    port = DataFolder(used_folder).last_port()
+    assert port
     with socket.create_server(("127.0.0.1", port)):
         assert port_of(broker.start()) != port
 

@@ -87,9 +87,11 @@ def test_only_what_is_missing_is_fetched_after_an_interruption(cache: Path, down
     cache.mkdir(parents=True)
     (cache / "first-1.0.jar").write_bytes(b"first jar")
     (cache / "second-2.0.jar").write_bytes(b"seco")
+    (cache / ".incoming-killed").mkdir()
     ensure_jars()
     assert downloads == ["org.example:second:2.0"]
     assert (cache / "second-2.0.jar").read_bytes() == b"second jar"
+    assert files_of(cache) == {"first-1.0.jar", "second-2.0.jar"}
 
 
 def test_processes_that_start_at_once_fetch_once(cache: Path, downloads: list[str]) -> None:

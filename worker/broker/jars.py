@@ -10,6 +10,7 @@ Rules:
 import fcntl
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -28,6 +29,7 @@ Progress = Callable[[int, int], None]
 
 CACHE_VARIABLE = "CUSTOMER_CONTEXT_CACHE_DIR"
 
+_INCOMING = ".incoming-"
 _DOWNLOADS_AT_ONCE = 8
 _TRIES = 3
 _TIMEOUT_S = 20
@@ -79,11 +81,13 @@ def _only_one_process(folder: Path) -> Iterator[None]:
 
 
 def _fetch_missing(folder: Path, progress: Progress) -> None:
+    for unfinished in folder.glob(f"{_INCOMING}*"):  # of a process that was killed
+        shutil.rmtree(unfinished)
     missing = _missing(folder)  # again: another process may have fetched them while this one waited
     all_bytes = sum(jar.size for jar in JARS)
     done_bytes = all_bytes - sum(jar.size for jar in missing)
     with (
-        tempfile.TemporaryDirectory(prefix=".incoming-", dir=folder) as incoming,
+        tempfile.TemporaryDirectory(prefix=_INCOMING, dir=folder) as incoming,
         ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as pool,
     ):
         maven = _maven(Path(incoming))
