@@ -1,0 +1,214 @@
+"""The console script as its user sees it, on a real Kafka; what the worker would publish is put there by hand."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from worker.producing import producing
+from worker.topics import Catalogue
+
+TOPICS = Catalogue(topic_prefix="console.", partitions=3)
+PROGRAM = [sys.executable, "-m", "worker.cli"]
+
+
+@pytest.fixture(scope="module")
+def environment(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("CUSTOMER_CONTEXT_")}
+    settings = {
+        "BOOTSTRAP_SERVERS": kafka,
+        "TOPIC_PREFIX": "console.",
+        "APP_ID": "console",
+        "PARTITIONS": "3",
+        "DATA_DIR": str(tmp_path_factory.mktemp("data")),
+    }
+    ours |= {f"CUSTOMER_CONTEXT_{name}": value for name, value in settings.items()}
+    created = run(ours, "topics")
+    assert created.returncode == 0, created.stderr
+    return ours
+
+
+def run(environment: dict[str, str], *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*PROGRAM, *arguments], env=environment, input=stdin, capture_output=True, text=True, timeout=60
+    )
+
+
+async def put(bootstrap: str, topic: str, key: str, value: dict[str, object]) -> None:
+    async with producing({"bootstrap_servers": bootstrap}) as producer:
+        await producer.send_and_wait(topic, json.dumps(value).encode(), key=key.encode())
+
+
+def event(customer: str, sequence: int) -> dict[str, object]:
+    return {"type": "CustomerCreatedEvent", "subject": customer, "sequence": str(sequence), "data": {}}
+
+
+def order(customer: str, order_id: str) -> str:
+    return json.dumps({"customerId": customer, "orderId": order_id, "totalAmount": {"amount": "1.00"}})
+
+
+def command(customer: str, command_id: str) -> str:
+    return json.dumps({"customerId": customer, "commandId": command_id, "commandType": "ChangeStatus"})
+
+
+def test_checking_the_topics_again_finds_all_of_them(environment):
+    checked = run(environment, "topics", "--check", "--json")
+    report = json.loads(checked.stdout)
+    assert checked.returncode == 0
+    assert (report["created"], report["missing"], report["warnings"]) == ([], [], [])
+    assert "console.customer.events" in report["existing"]
+
+
+def test_a_missing_topic_fails_the_check_and_is_not_created(environment):
+    elsewhere = environment | {"CUSTOMER_CONTEXT_TOPIC_PREFIX": "nowhere."}
+    for _ in range(2):
+        checked = run(elsewhere, "topics", "--check", "--json")
+        assert checked.returncode == 1
+        assert "nowhere.customer.events" in json.loads(checked.stdout)["missing"]
+
+
+def test_another_partition_count_is_one_sentence_and_a_failure(environment):
+    checked = run(environment | {"CUSTOMER_CONTEXT_PARTITIONS": "5"}, "topics", "--check")
+    assert checked.returncode == 1
+    assert "console.customer.events has 3 and needs 5" in checked.stderr
+    assert "Traceback" not in checked.stderr
+
+
+def test_good_lines_are_sent_and_a_bad_one_is_told_by_its_number(environment, tmp_path):
+    file = tmp_path / "lines.jsonl"
+    file.write_text("\n".join([order("c1", "o1"), "", "ada@example.com", order("c2", "o2")]))
+    sent = run(environment, "send", str(file))
+    assert sent.returncode == 1
+    assert "line 3: not JSON" in sent.stderr
+    assert "Sent 2: 2 to console.order.completed" in sent.stderr
+    assert "ada@example.com" not in sent.stderr
+
+
+def test_sending_from_standard_input_exits_0_when_all_went_well(environment):
+    sent = run(environment, "send", stdin=order("c1", "o3") + "\n")
+    assert (sent.returncode, sent.stdout) == (0, "")
+
+
+@pytest.mark.parametrize(("outcome", "code"), [("APPLIED", 0), ("REJECTED", 1)])
+def test_waiting_prints_each_result_and_fails_when_one_was_rejected(environment, kafka, outcome, code):
+    command_id = f"k-{outcome}"
+    result = {"commandId": command_id, "customerId": "c1", "outcome": outcome, "version": 2}
+    with subprocess.Popen(
+        [*PROGRAM, "send", "--wait"],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as sending:
+        assert sending.stdin is not None
+        assert sending.stdout is not None
+        sending.stdin.write(command("c1", command_id))
+        sending.stdin.close()
+        asyncio.run(_answer_once_sent(kafka, command_id, result))
+        printed = sending.stdout.read()
+        assert sending.wait(30) == code
+    assert [json.loads(line) for line in printed.splitlines()] == [result]
+
+
+async def _answer_once_sent(kafka: str, command_id: str, result: dict[str, object]) -> None:
+    from worker.topic_reader import reading
+
+    client = {"bootstrap_servers": kafka}
+    async with reading(client, [TOPICS.commands.name], range(3), from_beginning=True) as reader:
+        async for records in reader.follow():
+            if any(json.loads(record.value)["commandId"] == command_id for record in records):
+                break
+    await put(kafka, TOPICS.results.name, "c1", result)
+
+
+def test_a_command_that_nobody_answers_fails_after_the_timeout(environment):
+    sent = run(environment, "send", "--wait", "--timeout", "0.5", stdin=command("c1", "k-silent"))
+    assert sent.returncode == 1
+    assert "No result of 1 commands" in sent.stderr
+
+
+def test_events_prints_what_is_kept_and_ends(environment, kafka):
+    for customer, sequence in (("e1", 1), ("e1", 2), ("e2", 1)):
+        asyncio.run(put(kafka, TOPICS.events.name, customer, event(customer, sequence)))
+    everything = run(environment, "events")
+    of_one = run(environment, "events", "--customer", "e1")
+    assert everything.returncode == of_one.returncode == 0
+    assert len(everything.stdout.splitlines()) == 3
+    assert [json.loads(line) for line in of_one.stdout.splitlines()] == [event("e1", 1), event("e1", 2)]
+
+
+@pytest.fixture
+def follower(environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    arguments = ["events", "--follow", "--from-beginning", "--customer", "f1"]
+    with subprocess.Popen(
+        [*PROGRAM, *arguments], env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+        process.kill()
+
+
+def test_following_prints_new_events_until_it_is_interrupted(follower, kafka):
+    asyncio.run(put(kafka, TOPICS.events.name, "f1", event("f1", 1)))
+    assert json.loads(follower.stdout.readline()) == event("f1", 1)
+    asyncio.run(put(kafka, TOPICS.events.name, "f1", event("f1", 2)))
+    assert json.loads(follower.stdout.readline()) == event("f1", 2)
+    follower.send_signal(signal.SIGINT)
+    assert follower.wait(10) == 0
+
+
+def test_events_of_topics_that_do_not_exist_are_one_sentence(environment):
+    printed = run(environment | {"CUSTOMER_CONTEXT_TOPIC_PREFIX": "nowhere."}, "events")
+    assert (printed.returncode, printed.stdout) == (1, "")
+    assert "There is no topic nowhere.customer.events" in printed.stderr
+
+
+def test_without_any_kafka_the_console_says_how_to_start_one(environment, tmp_path):
+    alone = environment | {
+        "CUSTOMER_CONTEXT_BOOTSTRAP_SERVERS": "",
+        "CUSTOMER_CONTEXT_DATA_DIR": str(tmp_path),
+    }
+    printed = run(alone, "events")
+    assert printed.returncode == 1
+    assert "No embedded Kafka runs on" in printed.stderr
+
+
+def test_a_wrong_setting_is_exit_code_2_and_one_sentence(environment):
+    printed = run(environment | {"CUSTOMER_CONTEXT_PARTITIONS": "many"}, "topics")
+    assert printed.returncode == 2
+    assert "CUSTOMER_CONTEXT_PARTITIONS: input should be a valid integer" in printed.stderr
+    assert "Traceback" not in printed.stderr
+
+
+def test_settings_come_from_the_env_file_too(environment, tmp_path):
+    file = tmp_path / "other.env"
+    file.write_text("CUSTOMER_CONTEXT_STORE=paper\n")
+    printed = run(environment, "--env-file", str(file), "topics")
+    assert printed.returncode == 2
+    assert "CUSTOMER_CONTEXT_STORE" in printed.stderr
+
+
+def test_an_unknown_option_is_exit_code_2(environment):
+    assert run(environment, "events", "--backwards").returncode == 2
+
+
+def test_the_broker_prints_its_address_is_found_by_others_and_stops_when_told(environment, tmp_path):
+    alone = environment | {
+        "CUSTOMER_CONTEXT_BOOTSTRAP_SERVERS": "",
+        "CUSTOMER_CONTEXT_DATA_DIR": str(tmp_path),
+    }
+    with subprocess.Popen([*PROGRAM, "broker"], env=alone, stdout=subprocess.PIPE, text=True) as broker:
+        assert broker.stdout is not None
+        host, port = broker.stdout.readline().split(":")
+        created = run(alone, "topics", "--json")
+        broker.send_signal(signal.SIGTERM)
+        assert broker.wait(20) == 0
+    assert (host, int(port) > 0) == ("127.0.0.1", True)
+    assert created.returncode == 0
+    assert "console.customer.events" in json.loads(created.stdout)["created"]
+    assert Path(tmp_path, "kafka").is_dir()

@@ -1,0 +1,65 @@
+"""`customer-context topics`: creates and checks the topics."""
+
+import asyncio
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import tables
+from worker.admin import TopicReport, check_topics, ensure_topics
+from worker.cli.context import bootstrap_of, catalogue_of, settings_of, stderr
+from worker.engine.partition import POSITIONS
+from worker.settings import Settings
+from worker.topics import Topic
+
+TABLES = (*(table.name for table in tables.ALL), POSITIONS.name)
+
+
+def register(app: typer.Typer) -> None:
+    app.command("topics", epilog="Example: customer-context topics --check --json")(topics)
+
+
+def topics(
+    context: typer.Context,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit 1 when a topic is missing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Create the topics that are missing, and check the others.
+
+    Another partition count than PARTITIONS is an error; another cleanup policy or retention is a warning.
+    """
+    settings = settings_of(context)
+    wanted = catalogue_of(settings).all(TABLES)
+    report = asyncio.run(_report(settings, bootstrap_of(settings), wanted, check=check))
+    if as_json:
+        typer.echo(json.dumps({name: list(getattr(report, name)) for name in report.__slots__}))
+    else:
+        Console().print(_table(wanted, report))
+        for warning in report.warnings:
+            stderr.print(f"Warning: {warning}", style="yellow", markup=False)
+    if report.missing:
+        raise typer.Exit(1)
+
+
+async def _report(
+    settings: Settings, bootstrap: str, wanted: tuple[Topic, ...], *, check: bool
+) -> TopicReport:
+    client = settings.kafka_client(bootstrap)
+    if check:
+        return await check_topics(client, wanted)
+    return await ensure_topics(client, wanted, settings.replication_factor)
+
+
+def _table(wanted: tuple[Topic, ...], report: TopicReport) -> Table:
+    table = Table("topic", "", "key", "value", "partitions", "cleanup", "state")
+    fates = {"exists": report.existing, "[green]created": report.created, "[red]missing": report.missing}
+    for topic in wanted:
+        state = next((fate for fate, names in fates.items() if topic.name in names), "")
+        partitions = str(topic.partitions)
+        table.add_row(topic.name, topic.direction, topic.key, topic.value, partitions, topic.cleanup, state)
+    return table

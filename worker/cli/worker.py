@@ -1,0 +1,53 @@
+"""`customer-context worker`: the worker alone."""
+
+import os
+import signal
+import sys
+import threading
+from typing import Annotated
+
+import typer
+
+from worker.cli.context import kafka_of, settings_of
+from worker.cli.errors import CommandFailed
+from worker.settings import ConfigurationError
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        "worker", epilog="Example: CUSTOMER_CONTEXT_BOOTSTRAP_SERVERS=kafka:9092 customer-context worker"
+    )(worker)
+
+
+def worker(
+    context: typer.Context,
+    stop_with_stdin: Annotated[
+        bool, typer.Option("--stop-with-stdin", hidden=True, help="Stop when standard input ends.")
+    ] = False,
+) -> None:
+    """Run one worker against the configured Kafka until SIGTERM or Ctrl-C.
+
+    Without BOOTSTRAP_SERVERS it uses the embedded Kafka that runs on DATA_DIR, or starts one that ends with it.
+    """
+    settings = settings_of(context)
+    if stop_with_stdin:
+        threading.Thread(target=_stop_when_stdin_ends, daemon=True).start()
+    # Here, because they bring Faust in, which no other command needs.
+    from worker.app import run
+    from worker.engine.guard import UnknownVersion
+    from worker.wire.rules_file import RulesFileError
+
+    try:
+        with kafka_of(settings) as bootstrap:
+            code = run(settings, bootstrap)
+    except RulesFileError as error:
+        raise ConfigurationError(str(error)) from error
+    except UnknownVersion as error:
+        raise CommandFailed(str(error)) from error
+    raise typer.Exit(code)
+
+
+def _stop_when_stdin_ends() -> None:
+    while sys.stdin.buffer.read(1_024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
