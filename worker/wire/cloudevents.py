@@ -17,6 +17,8 @@ from worker.wire.strict_json import read_object, undecodable
 Headers = Sequence[tuple[str, bytes]]
 
 _STRUCTURED = b"application/cloudevents"
+
+
 class _Data(msgspec.Struct):
     data: msgspec.Raw
 
@@ -101,7 +103,10 @@ def _structured(envelope: dict[str, Any], value: bytes) -> Unwrapped:
 
 
 def _unwrapped(
-    attributes: dict[str, Any], data: dict[str, Any] | None, raw: bytes, problem: tuple[str, str] | None = None
+    attributes: dict[str, Any],
+    data: dict[str, Any] | None,
+    raw: bytes,
+    problem: tuple[str, str] | None = None,
 ) -> Unwrapped:
     kind, event_id = attributes.get("type"), attributes.get("id")
     return Unwrapped(

@@ -21,14 +21,19 @@ from worker.wire.money import DIGITS, InvalidAmount, parse_amount
 from worker.wire.strict_json import MAX_BYTES, MAX_DEPTH, check_size, invalid, undecodable
 from worker.wire.times import TIME_PATTERN, parse_time
 
-Id = Annotated[str, Meta(min_length=1, max_length=100, description="1 to 100 characters, no control characters")]
+Id = Annotated[
+    str, Meta(min_length=1, max_length=100, description="1 to 100 characters, no control characters")
+]
 Time = Annotated[str, Meta(description="RFC 3339 with offset", extra_json_schema={"pattern": TIME_PATTERN})]
 Amount = Annotated[
     Raw,
     Meta(
         description="A plain decimal string, or a JSON number, >= 0 and exact in the currency",
         extra_json_schema={
-            "anyOf": [{"type": "string", "pattern": r"^[0-9]{1,15}(\.[0-9]+)?$"}, {"type": "number", "minimum": 0}]
+            "anyOf": [
+                {"type": "string", "pattern": r"^[0-9]{1,15}(\.[0-9]+)?$"},
+                {"type": "number", "minimum": 0},
+            ]
         },
     ),
 ]
@@ -201,7 +206,9 @@ def _minor_units(money: MoneyIn, field: str) -> int:
     """Minor units of an amount. The text of the JSON value is read, so that a number stays exact."""
     raw = bytes(money.amount)
     digits = DIGITS.get(money.currency)
-    if digits == 2 and raw[-4:-3] == b"." and len(raw) <= _LONGEST_CENTS:  # the usual "129.90", in a third of the time
+    if (
+        digits == 2 and raw[-4:-3] == b"." and len(raw) <= _LONGEST_CENTS
+    ):  # the usual "129.90", in a third of the time
         figures = raw[1:-4] + raw[-3:-1]
         if figures.isdigit() and raw[0] == _QUOTE == raw[-1] and len(figures) > 2:
             return int(figures)

@@ -19,7 +19,9 @@ MAX_DEPTH = 64
 _LONGEST_NUMBER = 100  # characters
 _LONGEST_EXPONENT = 4  # characters
 _EXACT = Context(prec=_LONGEST_NUMBER)
-_NUMBER_MARK = "\0number"  # the only key of an object that stands for a number which JSON text would not compare
+_NUMBER_MARK = (
+    "\0number"  # the only key of an object that stands for a number which JSON text would not compare
+)
 _MOST_WHOLE_DIGITS = 30
 _STRINGS = re.compile(rb'"(?:[^"\\]+|\\.)*"?', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[{\]}]")
