@@ -11,8 +11,8 @@ from aiokafka.partitioner import murmur2
 from tables import ledger
 from tables.customers import CustomerRows
 from tables.waiting import Source
-from worker.domain.evolve import apply
 from worker.domain.events import Event
+from worker.domain.evolve import apply
 from worker.domain.ledger import ledger_lines
 from worker.domain.rejections import DeadLettered
 from worker.domain.rules import RuleBook
@@ -110,7 +110,9 @@ class Batch:
         """Publish a command's result."""
         self.results.append(result)
         key = self.routing.home(result.customer_id)[1]
-        self.unit.out(self.routing.results, self.unit.partition).append(Outgoing(key, encode_result(result), []))
+        self.unit.out(self.routing.results, self.unit.partition).append(
+            Outgoing(key, encode_result(result), [])
+        )
 
     def dead_letter(self, source: Source, error: DeadLettered) -> None:
         """Put the original where operators find it, with the reason and its first position."""

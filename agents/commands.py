@@ -12,7 +12,7 @@ from tables import command_results, waiting
 from tables.command_results import RememberedResult
 from tables.waiting import Source
 from worker.domain.decide import claimed_email, decide, released_email
-from worker.domain.messages import RegisterCustomer, UpdateProfile
+from worker.domain.messages import Command, RegisterCustomer, UpdateProfile
 from worker.domain.rejections import Rejected, RejectionCode
 from worker.domain.state import CustomerRow, PendingClaim
 from worker.engine.unit import Outgoing
@@ -34,7 +34,9 @@ def command(batch: Batch, source: Source, forwarded: bool = False) -> None:
     if row.pending is None:
         _handle(batch, row, received)
     else:
-        waiting.put(batch.unit, received.customer_id, waiting.COMMAND, f"{_next_queued(batch, received):010d}", source)
+        waiting.put(
+            batch.unit, received.customer_id, waiting.COMMAND, f"{_next_queued(batch, received):010d}", source
+        )
         row.queued += 1
         batch.customers.changed(received.customer_id, row)
 
@@ -98,14 +100,16 @@ def _complete(batch: Batch, row: CustomerRow, pending: PendingClaim) -> None:
     _finish(batch, row, command, pending.fingerprint)
     if released is not None and old_claim is not None:
         _to_claims(batch, released, ReleaseEmail(old_claim, command.customer_id))
-    if row.waiting:
-        release_waiting(batch, row)
+    if row.waiting and row.customer is not None:
+        release_waiting(batch, row, row.customer)
 
 
 def _work_off_queue(batch: Batch, row: CustomerRow, customer_id: str) -> None:
     if not row.queued:
         return
-    for waiting_id, source in sorted(waiting.scan(batch.unit, customer_id, waiting.COMMAND), key=lambda each: each[0]):
+    for waiting_id, source in sorted(
+        waiting.scan(batch.unit, customer_id, waiting.COMMAND), key=lambda each: each[0]
+    ):
         if row.pending is not None:
             return
         waiting.put(batch.unit, customer_id, waiting.COMMAND, waiting_id, None)
@@ -114,7 +118,9 @@ def _work_off_queue(batch: Batch, row: CustomerRow, customer_id: str) -> None:
 
 
 def _next_queued(batch: Batch, received: ReceivedCommand) -> int:
-    ids = [int(waiting_id) for waiting_id, _ in waiting.scan(batch.unit, received.customer_id, waiting.COMMAND)]
+    ids = [
+        int(waiting_id) for waiting_id, _ in waiting.scan(batch.unit, received.customer_id, waiting.COMMAND)
+    ]
     return max(ids, default=0) + 1
 
 
@@ -126,7 +132,7 @@ def _to_claims(batch: Batch, email: str, message: ClaimEmail | ReleaseEmail) -> 
 def _finish(
     batch: Batch,
     row: CustomerRow,
-    command: msgspec.Struct,
+    command: Command,
     fingerprint: str,
     rejected: Rejected | None = None,
 ) -> None:

@@ -1,17 +1,24 @@
 """Orders and payments: count them once, or let them wait until their customer is registered."""
 
+from collections.abc import Callable, Sequence
+
+from agents.batch import Batch
 from tables import waiting
 from tables.waiting import Source
-from agents.batch import Batch
 from worker.domain.decide import decide_order, decide_payment
 from worker.domain.messages import OrderCompleted, PaymentCompleted
 from worker.domain.rejections import DeadLettered, DeadLetterReason
-from worker.domain.state import CustomerRow
+from worker.domain.state import Customer, CustomerRow
 from worker.wire.inputs import decode_order, decode_payment
 
 MAX_WAITING = 1_000
 
 Purchase = OrderCompleted | PaymentCompleted
+
+_DECODERS: dict[str, Callable[[bytes, Sequence[tuple[str, bytes]]], Purchase]] = {
+    waiting.ORDER: decode_order,
+    waiting.PAYMENT: decode_payment,
+}
 
 
 def order(batch: Batch, source: Source, forwarded: bool = False) -> None:
@@ -31,37 +38,35 @@ def _receive(batch: Batch, source: Source, purchase: Purchase, forwarded: bool) 
     if row.customer is None:
         _wait(batch, source, purchase, row)
     else:
-        count(batch, purchase, row)
+        count(batch, purchase, row, row.customer)
 
 
-def count(batch: Batch, purchase: Purchase, row: CustomerRow) -> None:
+def count(batch: Batch, purchase: Purchase, row: CustomerRow, customer: Customer) -> None:
     """Apply a purchase of a registered customer. Raises DeadLettered on a conflict with an earlier one."""
-    assert row.customer is not None
     ledger = batch.ledger(purchase.customer_id)
     if isinstance(purchase, OrderCompleted):
-        events = decide_order(row.customer, purchase, batch.rules, ledger)
+        events = decide_order(customer, purchase, batch.rules, ledger)
         key = purchase.order_id
     else:
-        events = decide_payment(row.customer, purchase, ledger)
+        events = decide_payment(customer, purchase, ledger)
         key = purchase.payment_id
     if events:
         batch.record(row, key, purchase.event_id, purchase.correlation_id, events)
 
 
-def release_waiting(batch: Batch, row: CustomerRow) -> None:
+def release_waiting(batch: Batch, row: CustomerRow, customer: Customer) -> None:
     """Apply everything that waited for this registration, by occurredOn."""
-    assert row.customer is not None
-    customer_id = row.customer.id
+    customer_id = customer.id
     found = [
         (decode(source.value, source.headers), source, kind, waiting_id)
-        for kind, decode in ((waiting.ORDER, decode_order), (waiting.PAYMENT, decode_payment))
+        for kind, decode in _DECODERS.items()
         for waiting_id, source in waiting.scan(batch.unit, customer_id, kind)
     ]
     found.sort(key=lambda each: (each[0].occurred_at, each[1].topic, each[1].partition, each[1].offset))
     for purchase, source, kind, waiting_id in found:
         waiting.put(batch.unit, customer_id, kind, waiting_id, None)
         try:
-            count(batch, purchase, row)
+            count(batch, purchase, row, customer)
         except DeadLettered as error:
             batch.dead_letter(source, error)
     row.waiting = 0
@@ -70,27 +75,19 @@ def release_waiting(batch: Batch, row: CustomerRow) -> None:
 
 def _wait(batch: Batch, source: Source, purchase: Purchase, row: CustomerRow) -> None:
     if isinstance(purchase, OrderCompleted):
-        kind, waiting_id, decode, conflict = (
-            waiting.ORDER,
-            purchase.order_id,
-            decode_order,
-            DeadLetterReason.ORDER_CONFLICT,
-        )
+        kind, waiting_id, conflict = waiting.ORDER, purchase.order_id, DeadLetterReason.ORDER_CONFLICT
     else:
-        kind, waiting_id, decode, conflict = (
-            waiting.PAYMENT,
-            purchase.payment_id,
-            decode_payment,
-            DeadLetterReason.PAYMENT_CONFLICT,
-        )
+        kind, waiting_id, conflict = waiting.PAYMENT, purchase.payment_id, DeadLetterReason.PAYMENT_CONFLICT
     known = waiting.read(batch.unit, purchase.customer_id, kind, waiting_id)
     if known is not None:
-        earlier = decode(known.value, known.headers)
+        earlier = _DECODERS[kind](known.value, known.headers)
         if (earlier.amount, earlier.currency) != (purchase.amount, purchase.currency):
             raise DeadLettered(conflict, "waits already with another amount")
         return
     if row.waiting >= MAX_WAITING:
-        raise DeadLettered(DeadLetterReason.WAITING_LIMIT, f"{MAX_WAITING} inputs wait for this customer already")
+        raise DeadLettered(
+            DeadLetterReason.WAITING_LIMIT, f"{MAX_WAITING} inputs wait for this customer already"
+        )
     waiting.put(batch.unit, purchase.customer_id, kind, waiting_id, source)
     row.waiting += 1
     batch.customers.changed(purchase.customer_id, row)

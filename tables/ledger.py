@@ -26,7 +26,9 @@ class CustomerLedger:
         return None if raw is None else _decode(raw)
 
     def orders(self) -> list[tuple[str, LedgerLine]]:
-        return [(line_id, line) for kind, line_id, line in self._scan(ORDER.encode() + b"\0") if kind == ORDER]
+        return [
+            (line_id, line) for kind, line_id, line in self._scan(ORDER.encode() + b"\0") if kind == ORDER
+        ]
 
     def lines(self) -> list[tuple[str, str, LedgerLine]]:
         """Every line as (kind, id, line)."""

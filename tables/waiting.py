@@ -58,7 +58,11 @@ def read(rows: Rows, customer_id: str, kind: str, waiting_id: str) -> Source | N
 
 def put(unit: Unit, customer_id: str, kind: str, waiting_id: str, source: Source | None) -> None:
     """Let an input wait; None ends its waiting."""
-    unit.put(WAITING, compound(customer_id, kind, waiting_id), None if source is None else _encode(Source.of(source)))
+    unit.put(
+        WAITING,
+        compound(customer_id, kind, waiting_id),
+        None if source is None else _encode(Source.of(source)),
+    )
 
 
 def scan(rows: Rows, customer_id: str, kind: str) -> Iterator[tuple[str, Source]]:

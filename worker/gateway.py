@@ -66,8 +66,8 @@ class Gateway(Protocol):
     async def send_command(self, customer_id: str, command: bytes) -> None:
         """Produce to customer.commands, key customerId, and wait for the ack. Raises CommandNotSent."""
 
-    async def command_result(self, customer_id: str, command_id: str, timeout: float) -> CommandResult | None:
-        """Wait until the command's next result is committed and visible; None after timeout seconds.
+    async def command_result(self, customer_id: str, command_id: str, within: float) -> CommandResult | None:
+        """Wait until the command's next result is committed and visible; None after `within` seconds.
 
         Start waiting (create the task) before sending, or a quick result is missed; a result that is already
         remembered is not an answer to a command sent later. Raises NotOwned when the partition leaves meanwhile.

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import faust
 
-from worker.engine.faust_app import build
 from worker.engine import transaction
 from worker.engine.engine import Engine
+from worker.engine.faust_app import build
 from worker.engine.partition import Pace
 from worker.engine.store import MemoryStores, RocksStores
 from worker.engine.unit import Outgoing, Table, Unit
@@ -35,7 +35,9 @@ class AtLeastOnceEngine(Engine):
     """Control: output first, then tables and positions, without a transaction."""
 
     async def _open_producer(self, number):
-        producer = transaction.AIOKafkaProducer(**self._client, enable_idempotence=True, max_batch_size=900_000)
+        producer = transaction.AIOKafkaProducer(
+            **self._client, enable_idempotence=True, max_batch_size=900_000
+        )
         await producer.start()
         return producer
 
@@ -45,7 +47,11 @@ class AtLeastOnceEngine(Engine):
             await transaction.send(producer, topic, number, records, now)
         return {
             table.mark: await transaction.send(
-                producer, self.changelog_of(table), unit.partition, [Outgoing(k, v, []) for k, v in rows.items()], now
+                producer,
+                self.changelog_of(table),
+                unit.partition,
+                [Outgoing(k, v, []) for k, v in rows.items()],
+                now,
             )
             for table, rows in unit.changes.items()
         }
@@ -73,7 +79,9 @@ def main() -> None:
             unit.put(SUMS, key, json.dumps(total).encode())
         return lambda: None
 
-    settings = Settings(app_id=app_id, partitions=PARTITIONS, data_dir=Path(data), store=os.environ["TOY_STORE"])
+    settings = Settings(
+        app_id=app_id, partitions=PARTITIONS, data_dir=Path(data), store=os.environ["TOY_STORE"]
+    )
     stores = RocksStores(Path(data) / "store") if settings.store == "rocksdb" else MemoryStores()
     engine = ENGINES[os.environ.get("TOY_CONTROL", "")](
         app_id=app_id,
@@ -85,7 +93,7 @@ def main() -> None:
         pace=Pace(build_s=0.02, max_records=200),
     )
     app = build(settings, bootstrap, engine, {"in": f"{app_id}-in"}, {"web_enabled": False})
-    print("toy starts", os.getpid(), flush=True)
+    print("toy starts", os.getpid(), flush=True)  # noqa: T201 - the harness reads it
     worker = faust.Worker(app, loglevel="WARNING", override_logging=False)
     worker.spinner = None
     worker.execute_from_commandline()

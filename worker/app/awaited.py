@@ -14,13 +14,13 @@ class AwaitedResults:
     def __init__(self) -> None:
         self._waiting: dict[tuple[str, str], list[asyncio.Future[CommandResult]]] = defaultdict(list)
 
-    async def result(self, customer_id: str, command_id: str, timeout: float) -> CommandResult | None:
-        """The command's next committed result; None after timeout seconds. Raises NotOwned if the partition leaves."""
+    async def result(self, customer_id: str, command_id: str, within: float) -> CommandResult | None:
+        """The command's next committed result; None after that many seconds. Raises NotOwned if the partition leaves."""
         key = (customer_id, command_id)
         future: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
         self._waiting[key].append(future)
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(within):
                 return await future
         except TimeoutError:
             return None

@@ -44,7 +44,9 @@ class LiveGateway:
 
     async def start(self) -> None:
         """Open the producer of commands."""
-        self._producer = AIOKafkaProducer(**self._client, enable_idempotence=True, acks="all", request_timeout_ms=5_000)
+        self._producer = AIOKafkaProducer(
+            **self._client, enable_idempotence=True, acks="all", request_timeout_ms=5_000
+        )
         await self._producer.start()
 
     async def stop(self) -> None:
@@ -85,7 +87,10 @@ class LiveGateway:
         row = customers.read(rows, customer_id)
         if row is None or row.pending is None:
             return None
-        queued = (decode_command(each.value, each.headers) for _, each in waiting.scan(rows, customer_id, waiting.COMMAND))
+        queued = (
+            decode_command(each.value, each.headers)
+            for _, each in waiting.scan(rows, customer_id, waiting.COMMAND)
+        )
         ids = {row.pending.command.command_id, *(received.command_id for received in queued)}
         return CommandState(None, pending=True) if command_id in ids else None
 
@@ -99,21 +104,30 @@ class LiveGateway:
             raise CommandNotSent
         try:
             async with asyncio.timeout(_SEND_S):
-                await self._producer.send_and_wait(self._routing.commands, command, key=key, partition=partition)
+                await self._producer.send_and_wait(
+                    self._routing.commands, command, key=key, partition=partition
+                )
         except (KafkaError, TimeoutError) as error:
             raise CommandNotSent from error
 
-    async def command_result(self, customer_id: str, command_id: str, timeout: float) -> CommandResult | None:
+    async def command_result(self, customer_id: str, command_id: str, within: float) -> CommandResult | None:
         self._rows(customer_id)
-        return await self._awaited.result(customer_id, command_id, timeout)
+        return await self._awaited.result(customer_id, command_id, within)
 
     def readiness(self) -> Readiness:
         held = self._engine.held
         if not held:
-            reason = "no partition is assigned and restored" if not self._app.rebalancing else "the group is rebalancing"
+            reason = (
+                "no partition is assigned and restored"
+                if not self._app.rebalancing
+                else "the group is rebalancing"
+            )
             return Readiness(False, (reason,))
         behind = {tp: lag for tp, lag in self.lags().items() if lag > _MAX_READY_LAG}
-        return Readiness(not behind, tuple(f"{topic}-{number} lags {lag} records" for (topic, number), lag in behind.items()))
+        return Readiness(
+            not behind,
+            tuple(f"{topic}-{number} lags {lag} records" for (topic, number), lag in behind.items()),
+        )
 
     def lags(self) -> dict[tuple[str, int], int]:
         """Records not yet processed, per held input partition, as of its last fetch."""

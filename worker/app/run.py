@@ -15,10 +15,10 @@ from agents.processor import Processor
 from tables import ALL
 from worker import admin
 from worker.app import slots
-from worker.engine.faust_app import build
 from worker.app.live_gateway import LiveGateway
 from worker.engine import guard
 from worker.engine.engine import Engine
+from worker.engine.faust_app import build
 from worker.engine.hooks import EngineApp
 from worker.engine.partition import POSITIONS
 from worker.engine.store import MemoryStores, RocksStores, Stores
@@ -85,12 +85,13 @@ def _ensure_topics(settings: Settings, client: dict[str, Any], catalogue: Catalo
 def _execute(app: EngineApp, gateway: LiveGateway) -> int:
     _quieten_gc()
     worker = faust.Worker(app, Companion(app, gateway), loglevel="WARNING", override_logging=False)
-    worker.spinner = None  # it would write to the terminal, and above INFO set the root logger to DEBUG for good
+    worker.spinner = (
+        None  # it would write to the terminal, and above INFO set the root logger to DEBUG for good
+    )
     try:
-        worker.execute_from_commandline()
+        worker.execute_from_commandline()  # ends in SystemExit
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 1
-    return 0
 
 
 class Companion(Service):
@@ -113,7 +114,7 @@ class Companion(Service):
             await self.sleep(_GROUP_OFFSETS_EVERY_S)
             positions = self._app.engine.progress()
             if positions:
-                await self._app.consumer.commit_group_offsets(positions)
+                await self._app.commit_group_offsets(positions)
 
 
 def _free_port(host: str) -> int:

@@ -69,7 +69,9 @@ class Engine:
         await transaction.close_all(old)
         self._stores.release(wanted)
         self._partitions = {
-            number: Partition(number, self._stores.open(number), producer, self._process, self.commit, self._pace)
+            number: Partition(
+                number, self._stores.open(number), producer, self._process, self.commit, self._pace
+            )
             for number, producer in zip(wanted, producers, strict=True)
         }
         log.info("fenced", partitions=wanted, seconds=round(time.monotonic() - started, 3))
@@ -93,7 +95,9 @@ class Engine:
             if position > end:
                 die(ExitCode.STORE_AHEAD, f"position {position} of {topic}-{number} is past its end {end}")
             if position < first:
-                log.error("inputs lost to retention", topic=topic, partition=number, position=position, first=first)
+                log.error(
+                    "inputs lost to retention", topic=topic, partition=number, position=position, first=first
+                )
             found[topic, number] = max(position, first)
         return found
 
@@ -161,7 +165,9 @@ class Engine:
         return await transaction.commit(producer, unit, self.changelog_of)
 
     async def _open_producer(self, number: int) -> AIOKafkaProducer:
-        return await transaction.open_producer(self._client, self.transactional_id(number), _TRANSACTION_TIMEOUT_MS)
+        return await transaction.open_producer(
+            self._client, self.transactional_id(number), _TRANSACTION_TIMEOUT_MS
+        )
 
     # -- what others may ask
 

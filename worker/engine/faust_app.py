@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import faust
+from faust.types import TopicT
 from faust.types.auth import CredentialsT
 from yarl import URL
 
@@ -55,9 +56,15 @@ def build(
     return app
 
 
-def _raw_topic(app: EngineApp, name: str, partitions: int) -> faust.TopicT[Any]:
-    raw = {"key_serializer": "raw", "value_serializer": "raw", "key_type": bytes, "value_type": bytes}
-    return app.topic(name, partitions=partitions, **raw)
+def _raw_topic(app: EngineApp, name: str, partitions: int) -> TopicT:
+    return app.topic(
+        name,
+        partitions=partitions,
+        key_type=bytes,
+        value_type=bytes,
+        key_serializer="raw",
+        value_serializer="raw",
+    )
 
 
 def _credentials(settings: Settings, bootstrap: str) -> CredentialsT | None:

@@ -8,7 +8,14 @@ import importlib
 import inspect
 from importlib.metadata import version
 
-VERSIONS = {"faust-streaming": "0.15.3", "mode-streaming": "0.7.1", "aiokafka": "0.14.0", "rocksdict": "0.3.29"}
+from mode.services import ServiceTask
+
+VERSIONS = {
+    "faust-streaming": "0.15.3",
+    "mode-streaming": "0.7.1",
+    "aiokafka": "0.14.0",
+    "rocksdict": "0.3.29",
+}
 
 SOURCES = {
     "faust.transport.consumer:Consumer.ack": "5fcf41cf45153475",
@@ -47,7 +54,9 @@ def check() -> None:
     """Raises UnknownVersion when a version or a method's source differs."""
     for name, wanted in VERSIONS.items():
         if version(name) != wanted:
-            raise UnknownVersion(f"{name} {version(name)} is installed, but the engine needs exactly {wanted}")
+            raise UnknownVersion(
+                f"{name} {version(name)} is installed, but the engine needs exactly {wanted}"
+            )
     for method, wanted in SOURCES.items():
         if source_hash(method) != wanted:
             raise UnknownVersion(f"the source of {method} is not the one that the engine was written against")
@@ -56,8 +65,9 @@ def check() -> None:
 def source_hash(method: str) -> str:
     """First 16 hex digits of the SHA-256 of a method's source, given as module:Class.method."""
     module, qualified = method.split(":")
-    found = importlib.import_module(module)
-    for part in qualified.split("."):
-        found = inspect.getattr_static(found, part)
-    source = inspect.getsource(getattr(found, "fun", found) if not inspect.isfunction(found) else found)
+    class_name, name = qualified.split(".")
+    found = inspect.getattr_static(getattr(importlib.import_module(module), class_name), name)
+    if isinstance(found, ServiceTask):
+        found = found.fun
+    source = inspect.getsource(found)
     return hashlib.sha256(source.encode()).hexdigest()[:16]

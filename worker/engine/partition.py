@@ -41,7 +41,13 @@ class Partition:
     """Queue and loop of one partition number."""
 
     def __init__(
-        self, number: int, store: Store, producer: AIOKafkaProducer, process: Processor, commit: Commit, pace: Pace
+        self,
+        number: int,
+        store: Store,
+        producer: AIOKafkaProducer,
+        process: Processor,
+        commit: Commit,
+        pace: Pace,
     ) -> None:
         self.number = number
         self.store = store

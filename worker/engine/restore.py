@@ -69,10 +69,16 @@ class Reader:
         try:
             ends = await reader.end_offsets(list(wanted))
             begins = await reader.beginning_offsets(list(wanted))
-            todo = {tp for tp, (store, table) in wanted.items() if _seek(reader, tp, store, table, begins[tp], ends[tp])}
+            todo = {
+                tp
+                for tp, (store, table) in wanted.items()
+                if _seek(reader, tp, store, table, begins[tp], ends[tp])
+            }
             replayed = 0
             while todo:
-                for tp, records in (await reader.getmany(*todo, timeout_ms=200, max_records=_MAX_RECORDS)).items():
+                for tp, records in (
+                    await reader.getmany(*todo, timeout_ms=200, max_records=_MAX_RECORDS)
+                ).items():
                     store, table = wanted[tp]
                     fresh = [record for record in records if record.offset < ends[tp]]
                     if fresh:
@@ -113,7 +119,9 @@ class Reader:
         return self._consumer
 
 
-def _seek(reader: AIOKafkaConsumer, tp: TopicPartition, store: Store, table: Table, begin: int, end: int) -> bool:
+def _seek(
+    reader: AIOKafkaConsumer, tp: TopicPartition, store: Store, table: Table, begin: int, end: int
+) -> bool:
     """Put the reader where the store stopped. Returns whether there is anything to replay."""
     have = store.offsets().get(table.mark, 0)
     if have > end:

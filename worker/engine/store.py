@@ -10,7 +10,7 @@ Rules:
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import rocksdict
 from sortedcontainers import SortedDict
@@ -93,7 +93,8 @@ class RocksStore:
 
     def scan(self, table: bytes, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         start = table + prefix
-        for key, value in self._db.items(from_key=start):
+        rows: Iterator[tuple[Any, Any]] = self._db.items(from_key=start)
+        for key, value in rows:
             if not key.startswith(start):
                 return
             yield key[1:], value

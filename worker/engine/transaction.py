@@ -19,7 +19,9 @@ BATCH_BYTES = 900_000
 NO_HEADERS: Headers = []
 
 
-async def open_producer(client: Mapping[str, Any], transactional_id: str, timeout_ms: int) -> AIOKafkaProducer:
+async def open_producer(
+    client: Mapping[str, Any], transactional_id: str, timeout_ms: int
+) -> AIOKafkaProducer:
     """Start a transactional producer; its InitProducerId fences every older one with the same id."""
     producer = AIOKafkaProducer(
         **client,
@@ -37,13 +39,23 @@ async def open_producer(client: Mapping[str, Any], transactional_id: str, timeou
     return producer
 
 
-async def commit(producer: AIOKafkaProducer, unit: Unit, changelog_of: Callable[[Table], str]) -> dict[bytes, int]:
+async def commit(
+    producer: AIOKafkaProducer, unit: Unit, changelog_of: Callable[[Table], str]
+) -> dict[bytes, int]:
     """Publish and commit a unit. Returns, per table mark, the changelog offset after the last record."""
     now = int(time.time() * 1000)
     await producer.begin_transaction()
-    sends = [send(producer, topic, partition, records, now) for (topic, partition), records in unit.outbox.items()]
+    sends = [
+        send(producer, topic, partition, records, now) for (topic, partition), records in unit.outbox.items()
+    ]
     logs = [
-        send(producer, changelog_of(table), unit.partition, [Outgoing(k, v, NO_HEADERS) for k, v in rows.items()], now)
+        send(
+            producer,
+            changelog_of(table),
+            unit.partition,
+            [Outgoing(k, v, NO_HEADERS) for k, v in rows.items()],
+            now,
+        )
         for table, rows in unit.changes.items()
     ]
     ends = await asyncio.gather(*logs, *sends)

@@ -1,0 +1,199 @@
+"""A simulated Kafka for the processor: real codecs, tables, domain and agents; only the log and the clock are made up.
+
+`World.run` gives partitions turns until nothing is left to read. A turn is what the engine does: take records, process
+them in a unit of work, then append what it sends and write what it changes, all or nothing.
+"""
+
+import json
+import random
+from collections import defaultdict
+from typing import Any, NamedTuple
+
+from aiokafka.partitioner import murmur2
+
+from agents.batch import Routing
+from agents.processor import Processor
+from tables import customers
+from tables.rows import Committed
+from worker.domain.rules import DEFAULT_RULES, RuleBook
+from worker.domain.state import CustomerRow
+from worker.engine.store import MemoryStore
+from worker.engine.unit import Unit
+from worker.topics import Catalogue
+
+PARTITIONS = 4
+START = 1_795_500_000.0
+
+
+class Record(NamedTuple):
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+
+
+class World:
+    """One installation: its logs, its stores, its readers' positions. seed: of the order of turns and batch sizes."""
+
+    def __init__(self, seed: int = 0, rules: RuleBook | None = None, max_batch: int = 100) -> None:
+        self.random = random.Random(seed)
+        self.catalogue = Catalogue(partitions=PARTITIONS)
+        self.routing = Routing(self.catalogue, PARTITIONS)
+        self.logs: dict[tuple[str, int], list[Record]] = defaultdict(list)
+        self.stores = [MemoryStore() for _ in range(PARTITIONS)]
+        self.positions: dict[tuple[str, int], int] = defaultdict(int)
+        self.now = START
+        self._max_batch = max_batch
+        self._process = Processor(
+            self.routing, rules or RuleBook((DEFAULT_RULES,)), lambda *_: None, clock=lambda: self.now
+        )
+        self._inputs = [
+            self.routing.commands,
+            self.routing.orders,
+            self.routing.payments,
+            self.routing.inbox,
+            self.routing.email_claims,
+        ]
+
+    # -- what others do
+
+    def produce(
+        self,
+        topic: str,
+        value: Any,
+        key: str | bytes | None = None,
+        partition: int | None = None,
+        headers: tuple[tuple[str, bytes], ...] = (),
+    ) -> Record:
+        """Append to a log. value: bytes, None, or something to encode as JSON; partition: murmur2 of the key if None."""
+        raw_key = key.encode() if isinstance(key, str) else key
+        raw = value if value is None or isinstance(value, bytes) else json.dumps(value).encode()
+        if partition is None:
+            partition = (murmur2(raw_key or b"") & 0x7FFFFFFF) % PARTITIONS
+        return self._append(topic, partition, raw_key, raw, headers)
+
+    def command(
+        self, command_type: str, customer_id: str, command_id: str, data: Any, **envelope: Any
+    ) -> None:
+        """Produce a command as its sender would."""
+        value = {
+            "commandId": command_id,
+            "commandType": command_type,
+            "customerId": customer_id,
+            "issuedAt": "2026-11-24T10:00:00Z",
+            "data": data,
+            **envelope,
+        }
+        self.produce(self.routing.commands, value, customer_id)
+
+    def register(
+        self, customer_id: str, email: str | None = None, command_id: str | None = None, **data: Any
+    ) -> None:
+        """Produce a registration."""
+        data = {"name": "Ada", "email": email or f"{customer_id}@example.com", **data}
+        self.command("RegisterCustomer", customer_id, command_id or f"reg-{customer_id}", data)
+
+    def order(
+        self, customer_id: str, order_id: str, amount: str, on: str = "2026-11-01T12:00:00Z", **more: Any
+    ) -> None:
+        """Produce an OrderCompletedEvent."""
+        currency = more.pop("currency", "USD")
+        value = {
+            "eventId": f"e-{order_id}",
+            "orderId": order_id,
+            "customerId": customer_id,
+            "totalAmount": {"amount": amount, "currency": currency},
+            "occurredOn": on,
+            **more,
+        }
+        self.produce(self.routing.orders, value, customer_id)
+
+    def payment(self, customer_id: str, payment_id: str, amount: str, key: str | None = None) -> None:
+        """Produce a PaymentCompletedEvent."""
+        value = {
+            "eventId": f"e-{payment_id}",
+            "paymentId": payment_id,
+            "orderId": f"o-{payment_id}",
+            "customerId": customer_id,
+            "amount": {"amount": amount, "currency": "USD"},
+            "occurredOn": "2026-11-01T12:00:00Z",
+        }
+        self.produce(self.routing.payments, value, key or customer_id)
+
+    # -- what the worker does
+
+    def run(self) -> "World":
+        """Turns until nothing is left to read."""
+        while ready := [p for p in range(PARTITIONS) if self._unread(p)]:
+            self.turn(self.random.choice(ready))
+        return self
+
+    def turn(self, partition: int, crash: bool = False) -> None:
+        """One batch of a partition. crash: die before the commit, so that nothing of it remains."""
+        records = self._take(partition)
+        unit = Unit(partition, self.stores[partition])
+        committed = self._process(unit, records)
+        if crash:
+            return
+        for (topic, number), outgoing in unit.outbox.items():
+            for record in outgoing:
+                self._append(topic, number, record.key, record.value, tuple(record.headers))
+        self.stores[partition].write({table.mark: rows for table, rows in unit.changes.items()}, {})
+        for record in records:
+            self.positions[record.topic, partition] = record.offset + 1
+        self.now += 0.01
+        committed()
+
+    # -- what can be seen
+
+    def published(self, topic: str) -> list[Any]:
+        """Values of a topic as JSON, per partition in log order."""
+        return [json.loads(record.value or b"null") for record in self.records(topic)]
+
+    def records(self, topic: str) -> list[Record]:
+        return [record for number in range(PARTITIONS) for record in self.logs[topic, number]]
+
+    def events(self, customer_id: str) -> list[Any]:
+        return [e for e in self.published(self.routing.events) if e["subject"] == customer_id]
+
+    def types(self, customer_id: str) -> list[str]:
+        return [event["type"] for event in self.events(customer_id)]
+
+    def results(self, customer_id: str | None = None) -> list[Any]:
+        found = self.published(self.routing.results)
+        return [r for r in found if customer_id in (None, r["customerId"])]
+
+    def dead_letters(self) -> list[tuple[str, Record]]:
+        """(reason, record) of every dead letter."""
+        return [(dict(r.headers)["dlq-reason"].decode(), r) for r in self.records(self.routing.dead_letters)]
+
+    def row(self, customer_id: str) -> CustomerRow:
+        rows = Committed(self.stores[self.routing.home(customer_id)[0]])
+        return customers.read(rows, customer_id) or CustomerRow()
+
+    def _unread(self, partition: int) -> bool:
+        return any(
+            self.positions[topic, partition] < len(self.logs[topic, partition]) for topic in self._inputs
+        )
+
+    def _take(self, partition: int) -> list[Record]:
+        taken: list[Record] = []
+        for topic in self.random.sample(self._inputs, len(self._inputs)):
+            at = self.positions[topic, partition]
+            taken += self.logs[topic, partition][at : at + self.random.randint(1, self._max_batch)]
+        return taken
+
+    def _append(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: tuple[tuple[str, bytes], ...],
+    ) -> Record:
+        log = self.logs[topic, partition]
+        log.append(Record(topic, partition, len(log), int(self.now * 1000), key, value, headers))
+        return log[-1]
