@@ -1,7 +1,7 @@
 """The worker as a child process of the demo.
 
 Rules:
-- It ends with the demo, however the demo ends: its standard input is a pipe that only the demo holds.
+- It ends with the demo, however the demo ends: `--with-parent` makes it watch for that.
 - It gets no Ctrl-C of its own: the demo ends it with SIGTERM, before the broker, and waits.
 - One that dies is started again, a little later each time; one that keeps dying is given up.
 """
@@ -11,11 +11,11 @@ import os
 import signal
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-PREFIX = "CUSTOMER_CONTEXT_"
+from worker.settings import PREFIX
 
 _STOP_WITHIN_S = 15.0
 _FIRST_WAIT_S = 0.5
@@ -30,12 +30,23 @@ class WorkerGaveUp(Exception):
 
 
 class WorkerProcess:
-    """The child. settings: without prefix, over those of this process. log_path: where its output goes."""
+    """The child.
 
-    def __init__(self, settings: Mapping[str, str], arguments: Sequence[str], log_path: Path) -> None:
+    settings: by their names without prefix, over those of this process. global_options: of the console. log_path: where
+    its output goes. on_death: told the exit code before each new start (negative: the signal).
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, str],
+        global_options: Sequence[str],
+        log_path: Path,
+        on_death: Callable[[int], None],
+    ) -> None:
         self._environment = os.environ | {PREFIX + name: value for name, value in settings.items()}
-        self._command = [sys.executable, "-P", "-m", "worker.cli", "worker", "--stop-with-stdin", *arguments]
+        self._command = [sys.executable, "-P", "-m", "worker.cli", *global_options, "worker", "--with-parent"]
         self._log_path = log_path
+        self._on_death = on_death
         self._process: Process | None = None
 
     async def supervise(self) -> None:
@@ -49,6 +60,7 @@ class WorkerProcess:
                 if loop.time() - began > _CALM_S:
                     wait_s, starts = _FIRST_WAIT_S, 0
                 starts += 1
+                self._on_death(code)
                 await asyncio.sleep(wait_s)
                 wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
         finally:
@@ -66,7 +78,7 @@ class WorkerProcess:
         with self._log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
-                stdin=asyncio.subprocess.PIPE,
+                stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env=self._environment,

@@ -4,7 +4,6 @@ import random
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 from worker.demo import messages
 from worker.demo.messages import Message
@@ -22,10 +21,8 @@ _CITIES = (
 )
 
 
-class Action(NamedTuple):
-    """Messages to send together, each with its topic."""
-
-    messages: tuple[tuple[Topic, Message], ...]
+Action = tuple[tuple[Topic, Message], ...]
+"""Messages to send together, each with its topic."""
 
 
 class LiveTraffic:
@@ -57,7 +54,7 @@ class LiveTraffic:
         amount, order = f"{self._chance.randrange(500, _MOST_CENTS) / 100:.2f}", _new_id()
         bought = messages.order_completed(_new_id(), order, customer, amount, _now())
         paid = messages.payment_completed(_new_id(), _new_id(), order, customer, amount, _now())
-        return Action(((self._topics.orders, bought), (self._topics.payments, paid)))
+        return ((self._topics.orders, bought), (self._topics.payments, paid))
 
     def _move(self, customer: str) -> Action:
         city, zip_code, country = self._chance.choice(_CITIES)
@@ -74,7 +71,7 @@ class LiveTraffic:
 
     def _command(self, command_type: str, customer: str, data: Mapping[str, object]) -> Action:
         message = messages.command(_new_id(), command_type, customer, _now(), data)
-        return Action(((self._topics.commands, message),))
+        return ((self._topics.commands, message),)
 
 
 def _new_id() -> str:
