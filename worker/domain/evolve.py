@@ -130,7 +130,7 @@ def _spending_updated(customer: Customer, event: CustomerSpendingUpdated) -> Non
     day = event.occurred_at // DAY_MS
     last = customer.last_order_at
     if last is None or event.occurred_at > last:
-        _latest_order(customer, event.occurred_at)
+        _latest_order(customer, event.occurred_at, event.currency)
         last = event.occurred_at
     spending = customer.spending.get(event.currency)
     if spending is None:
@@ -143,8 +143,8 @@ def _spending_updated(customer: Customer, event: CustomerSpendingUpdated) -> Non
         spending.days[day] = spending.days.get(day, 0) + event.amount
 
 
-def _latest_order(customer: Customer, occurred_at: int) -> None:
-    """Ends every currency's year on the day of this order and drops the days that no rule can need any more."""
+def _latest_order(customer: Customer, occurred_at: int, currency: str) -> None:
+    """Ends each other currency's year on the day of this order and drops the days that no rule can need any more."""
     day = occurred_at // DAY_MS
     if customer.last_order_at is None or customer.last_order_at // DAY_MS == day:
         customer.last_order_at = occurred_at
@@ -152,9 +152,10 @@ def _latest_order(customer: Customer, occurred_at: int) -> None:
     former = kept_from(customer)
     customer.last_order_at = occurred_at
     horizon = kept_from(customer)
-    for spending in customer.spending.values():
-        spending.annual = annual_at(spending, day)
-        spending.annual_day = day
+    for other, spending in customer.spending.items():
+        if other != currency:
+            spending.annual = annual_at(spending, day)
+            spending.annual_day = day
         _drop_days(spending.days, former, horizon)
 
 

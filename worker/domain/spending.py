@@ -15,7 +15,7 @@ from worker.domain.state import Customer, Ledger, Spending
 DAY_MS = 86_400_000
 ANNUAL_DAYS = 365  # both ends included
 LATE_DAYS = 3 * 365 + 1  # three years, one of them a leap year
-KEPT_DAYS = LATE_DAYS + ANNUAL_DAYS
+KEPT_DAYS = LATE_DAYS + ANNUAL_DAYS - 1
 
 
 def total_spending(customer: Customer, currency: str) -> int:
