@@ -1,0 +1,55 @@
+"""Answers that several endpoints share, and the paths they point to."""
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from aiohttp import web
+
+from api.contracts import PendingCommandView, encode
+from api.problems import RETRY_SECONDS, Problem
+from worker.domain.rejections import RejectionCode
+
+CUSTOMERS = "/api/v1/customers"
+PRIVATE = "private, no-cache"  # personal data: no shared cache keeps it, and each use asks again
+
+
+def json_response(view: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """A view as JSON."""
+    return raw_response(encode(view), status, headers)
+
+
+def raw_response(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """JSON that is encoded already."""
+    merged = {"Content-Type": "application/json", "Cache-Control": PRIVATE, **(headers or {})}
+    return web.Response(body=body, status=status, headers=merged)
+
+
+def not_modified(tag: str) -> web.Response:
+    """304: the client has this version."""
+    return web.Response(status=304, headers={"ETag": tag, "Cache-Control": PRIVATE})
+
+
+def no_content(headers: Mapping[str, str] | None = None) -> web.Response:
+    """204."""
+    return web.Response(status=204, headers=headers)
+
+
+def pending(customer_id: str, command_id: str) -> web.Response:
+    """202: the command is in the log, its result is not known yet."""
+    headers = {"Location": command_path(customer_id, command_id), "Retry-After": str(RETRY_SECONDS)}
+    return json_response(PendingCommandView(command_id, customer_id), 202, headers)
+
+
+def customer_not_found() -> Problem:
+    """404 for the whole customer."""
+    return Problem(RejectionCode.CUSTOMER_NOT_FOUND, "There is no such customer.")
+
+
+def customer_path(customer_id: str) -> str:
+    """Where a customer can be asked for."""
+    return f"{CUSTOMERS}/{quote(customer_id, safe='')}"
+
+
+def command_path(customer_id: str, command_id: str) -> str:
+    """Where the result of a command can be asked for."""
+    return f"{customer_path(customer_id)}/commands/{quote(command_id, safe='')}"

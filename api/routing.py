@@ -1,0 +1,84 @@
+"""From the list of operations to aiohttp's routes, and from whatever goes wrong to a problem document.
+
+Rules:
+- A route that is not in the list does not exist, whoever added it to the application.
+- Every answer carries X-Correlation-ID: the client's own, the command's id for a write, or a new one.
+- An unexpected error is logged without its text, which could hold personal data, and answered with 500.
+"""
+
+from collections.abc import Sequence
+from uuid import uuid4
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from api.calls import Call, Context
+from api.headers import CORRELATION_ID, correlation_id
+from api.operations import Operation
+from api.problems import Problem, invalid, of_http_exception
+from worker.wire.fields import has_control_characters
+
+MAX_ID_CHARS = 100
+
+log = structlog.get_logger(__name__)
+
+
+def routes_of(operations: Sequence[Operation], context: Context) -> list[web.RouteDef]:
+    """A route for each operation; every GET also answers HEAD."""
+    routes = []
+    for operation in operations:
+        handler = _endpoint(operation, context)
+        routes.append(web.route(operation.method, operation.path, handler))
+        if operation.method == "GET":
+            routes.append(web.route("HEAD", operation.path, handler))
+    return routes
+
+
+def guard(routes: Sequence[web.RouteDef]) -> Middleware:
+    """The only middleware: hides foreign routes, turns errors into problems, adds the correlation id."""
+    ours = frozenset(route.handler for route in routes)
+
+    @web.middleware
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            # Errors of the router (404, 405) come as handlers of their own, with an http_exception.
+            if request.match_info.http_exception is None and request.match_info.handler not in ours:
+                raise Problem("NOT_FOUND")
+            response = await handler(request)
+        except Problem as problem:
+            response = problem.response()
+        except web.HTTPException as error:
+            response = of_http_exception(error).response()
+        except Exception as error:
+            log.error("an HTTP request failed", error=type(error).__name__, exc_info=error)
+            response = Problem("INTERNAL_ERROR").response()
+        if response.status == 408 and isinstance(response, web.Response):
+            response.force_close()
+        if CORRELATION_ID not in response.headers:
+            response.headers[CORRELATION_ID] = _correlation_to_show(request)
+        return response
+
+    return answer
+
+
+def _endpoint(operation: Operation, context: Context) -> Handler:
+    access, view, authenticator = operation.access, operation.view, context.authenticator
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        customer_id = request.match_info.get("customerId")
+        principal = authenticator.admit(access, request.headers.get("Authorization"), customer_id)
+        for name, value in request.match_info.items():
+            if len(value) > MAX_ID_CHARS or has_control_characters(value):
+                raise invalid((name, "invalid"))
+        return await view(Call(context, request, principal, correlation_id(request)))
+
+    return handle
+
+
+def _correlation_to_show(request: web.Request) -> str:
+    try:
+        given = correlation_id(request)
+    except Problem:
+        given = None
+    return given or str(uuid4())
