@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import logging
 import socket
 from typing import Any
 
@@ -96,6 +97,8 @@ def _execute(app: EngineApp, gateway: LiveGateway) -> int:
 
 class Companion(Service):
     """What runs beside the app: the gateway's producer, and group offsets for lag tools."""
+
+    logger = logging.getLogger("mode")  # its talk about starting and stopping
 
     def __init__(self, app: EngineApp, gateway: LiveGateway) -> None:
         super().__init__()

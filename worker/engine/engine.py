@@ -81,7 +81,7 @@ class Engine:
         started = time.monotonic()
         stores: dict[int, Store] = {number: partition.store for number, partition in self._partitions.items()}
         records = await self._reader.restore(stores, self.tables, self.changelog_of)
-        log.info("restored", records=records, seconds=round(time.monotonic() - started, 3))
+        log.info("restored", replayed=records, seconds=round(time.monotonic() - started, 3))
 
     async def positions(self, assigned: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
         """Where to read on, per assigned input (topic, partition): the committed position, or the log's start."""

@@ -38,6 +38,8 @@ _SHUTDOWN_S = 10.0
 class EngineConsumerThread(driver.AIOKafkaConsumerThread):
     """Reads committed records only; nothing else of Faust's exactly-once mode."""
 
+    logger = driver.logger  # Faust's talk stays under Faust's name
+
     def _create_worker_consumer(self, transport: Any) -> Any:
         self.consumer.in_transaction = True
         try:
@@ -59,6 +61,7 @@ class EngineConsumer(driver.Consumer):
     """Delivers partition batches; every offset is the engine's."""
 
     app: "EngineApp"
+    logger = driver.logger
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -183,6 +186,7 @@ class EngineRecovery(Recovery):
     """Faust's sequence of an assignment, with the engine's restore and the seek before the resume."""
 
     app: "EngineApp"
+    logger = driver.logger
 
     @Service.task
     async def _restart_recovery(self) -> None:
@@ -234,6 +238,8 @@ class EngineRecovery(Recovery):
 
 
 class EngineTableManager(TableManager):
+    logger = driver.logger
+
     @property
     def recovery(self) -> Recovery:
         if self._recovery is None:
@@ -248,6 +254,7 @@ class EngineTableManager(TableManager):
 class EngineApp(faust.App):
     """A Faust app whose offsets, state and output are the engine's. Set `engine` before it starts."""
 
+    logger = driver.logger
     engine: Engine
     positions: dict[tuple[str, int], int]
 
