@@ -1,7 +1,7 @@
 """The worker as a child process of the demo.
 
 Rules:
-- It ends with the demo, however the demo ends: `--with-parent` makes it watch for that.
+- It ends with the demo, however the demo ends: its standard input is a pipe that only the demo holds.
 - It gets no Ctrl-C of its own: the demo ends it with SIGTERM, before the broker, and waits.
 - One that dies is started again, a little later each time; one that keeps dying is given up.
 """
@@ -44,7 +44,7 @@ class WorkerProcess:
         on_death: Callable[[int], None],
     ) -> None:
         self._environment = os.environ | {PREFIX + name: value for name, value in settings.items()}
-        self._command = [sys.executable, "-P", "-m", "worker.cli", *global_options, "worker", "--with-parent"]
+        self._command = [sys.executable, "-P", "-m", "worker.cli", *global_options, "worker", "--stop-with-stdin"]
         self._log_path = log_path
         self._on_death = on_death
         self._process: Process | None = None
@@ -78,7 +78,7 @@ class WorkerProcess:
         with self._log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=asyncio.subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 env=self._environment,
