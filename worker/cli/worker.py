@@ -2,8 +2,8 @@
 
 import os
 import signal
+import sys
 import threading
-import time
 from typing import Annotated
 
 import typer
@@ -11,8 +11,6 @@ import typer
 from worker.cli.context import kafka_of, settings_of
 from worker.cli.errors import CommandFailed
 from worker.settings import ConfigurationError
-
-_LOOK_EVERY_S = 0.5
 
 
 def register(app: typer.Typer) -> None:
@@ -23,11 +21,8 @@ def register(app: typer.Typer) -> None:
 
 def worker(
     context: typer.Context,
-    with_parent: Annotated[
-        bool,
-        typer.Option(
-            "--with-parent", "--stop-with-stdin", hidden=True, help="Stop when the parent process ends."
-        ),
+    stop_with_stdin: Annotated[
+        bool, typer.Option("--stop-with-stdin", hidden=True, help="Stop when standard input ends.")
     ] = False,
 ) -> None:
     """Run one worker against the configured Kafka until SIGTERM or Ctrl-C.
@@ -35,8 +30,8 @@ def worker(
     Without BOOTSTRAP_SERVERS it uses the embedded Kafka that runs on DATA_DIR, or starts one that ends with it.
     """
     settings = settings_of(context)
-    if with_parent:
-        threading.Thread(target=_stop_after, args=(os.getppid(),), daemon=True).start()
+    if stop_with_stdin:
+        threading.Thread(target=_stop_when_stdin_ends, daemon=True).start()
     # Here, because they bring Faust in, which no other command needs.
     from worker.app import run
     from worker.engine.guard import UnknownVersion
@@ -52,7 +47,7 @@ def worker(
     raise typer.Exit(code)
 
 
-def _stop_after(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(_LOOK_EVERY_S)
+def _stop_when_stdin_ends() -> None:
+    while os.read(sys.stdin.fileno(), 1_024):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
