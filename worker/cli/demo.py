@@ -145,7 +145,8 @@ class _Demo:
             producing(client) as producer,
         ):
             await self._load(reader, producer)
-            self._console.print(f"API {url}/api/v1/customers/customer-0001   documentation {url}/docs")
+            self._console.print(f"API            {url}/api/v1/customers/customer-0001", soft_wrap=True)
+            self._console.print(f"Documentation  {url}/docs", soft_wrap=True)
             if not self._once:
                 await self._go_on(reader, producer)
 
@@ -185,7 +186,11 @@ class _Demo:
         async for records in reader.follow():
             for record in records:
                 if record.topic == self._topics.events.name:
-                    self._console.print(pretty(record.value))
+                    self._print_event(record.value)
+
+    def _print_event(self, value: bytes) -> None:
+        whole = not self._console.is_terminal  # on a terminal one line an event, cut at its edge
+        self._console.print(pretty(value), soft_wrap=whole, no_wrap=True, overflow="ellipsis")
 
 
 def _like_ctrl_c(_signal: int, _frame: FrameType | None) -> None:
@@ -203,7 +208,7 @@ def _web_port(settings: Settings) -> int:
 
 def _table(tally: Tally, seconds: float, *, kept: bool) -> Table:
     """What came of the sample. seconds: since the demo began. kept: it was loaded by an earlier demo."""
-    table = Table(title="The CDNOW sample, as the worker sees it", show_header=False)
+    table = Table(show_header=False)
     table.add_column(style="bold")
     table.add_column(justify="right")
     table.add_row("Customers", f"{tally.customers:,}")
