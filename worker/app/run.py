@@ -9,10 +9,12 @@ from typing import Any
 
 import faust
 import structlog
+from aiohttp.web import AppRunner, TCPSite
 from mode import Service
 
 from agents.batch import Routing
 from agents.processor import Processor
+from api import app as api
 from tables import ALL
 from worker import admin
 from worker.app import slots
@@ -69,11 +71,13 @@ def run(settings: Settings, bootstrap: str) -> int:
     )
     port = settings.web_port or _free_port(settings.web_host)
     url = settings.public_url(port)
-    web: dict[str, Any] = {"web_port": port, "canonical_url": url}
+    parts = api.build(settings, gateway, rules.currency)
+    web = {"web_port": port, "canonical_url": url, "web_application_options": parts.application_options()}
     app = build(settings, bootstrap, engine, inputs, web)
+    app.mount(parts)
     gateway.attach(app, engine, client)
     log.info("worker starts", url=url, partitions=settings.partitions)
-    return _execute(app, gateway)
+    return _execute(app, Companion(app, gateway, settings))
 
 
 def _ensure_topics(settings: Settings, client: dict[str, Any], catalogue: Catalogue) -> None:
@@ -83,9 +87,9 @@ def _ensure_topics(settings: Settings, client: dict[str, Any], catalogue: Catalo
         log.warning("topic differs", what=warning)
 
 
-def _execute(app: EngineApp, gateway: LiveGateway) -> int:
+def _execute(app: EngineApp, companion: "Companion") -> int:
     _quieten_gc()
-    worker = faust.Worker(app, Companion(app, gateway), loglevel="WARNING", override_logging=False)
+    worker = faust.Worker(app, companion, loglevel="WARNING", override_logging=False)
     worker.spinner = (
         None  # it would write to the terminal, and above INFO set the root logger to DEBUG for good
     )
@@ -96,19 +100,27 @@ def _execute(app: EngineApp, gateway: LiveGateway) -> int:
 
 
 class Companion(Service):
-    """What runs beside the app: the gateway's producer, and group offsets for lag tools."""
+    """What runs beside the app: the gateway's producer, metrics on a port of their own, group offsets for lag tools."""
 
-    logger = logging.getLogger("mode")  # its talk about starting and stopping
+    logger = logging.getLogger("mode.worker")  # its talk about starting and stopping
 
-    def __init__(self, app: EngineApp, gateway: LiveGateway) -> None:
+    def __init__(self, app: EngineApp, gateway: LiveGateway, settings: Settings) -> None:
         super().__init__()
         self._app = app
         self._gateway = gateway
+        self._settings = settings
+        self._metrics: AppRunner | None = None
 
     async def on_start(self) -> None:
         await self._gateway.start()
+        if self._settings.metrics_port is not None:
+            self._metrics = AppRunner(api.metrics_application())
+            await self._metrics.setup()
+            await TCPSite(self._metrics, self._settings.web_host, self._settings.metrics_port).start()
 
     async def on_stop(self) -> None:
+        if self._metrics is not None:
+            await self._metrics.cleanup()
         await self._gateway.stop()
 
     @Service.task

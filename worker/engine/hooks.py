@@ -8,6 +8,7 @@ several of its defaults lose data). worker.engine.guard refuses to run on any ot
 """
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
@@ -29,6 +30,9 @@ from worker.engine.exits import ExitCode, die
 # throughput of small transactions.
 aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.003
 
+# mode gives a subclass a logger of its own module; what Faust says about itself stays under its own name.
+_FAUST_TALK = logging.getLogger("faust.worker")
+
 _FETCH_S = 0.2
 _EVENT_RECORDS = 2_000
 _EVENTS_AHEAD = 16
@@ -38,7 +42,7 @@ _SHUTDOWN_S = 10.0
 class EngineConsumerThread(driver.AIOKafkaConsumerThread):
     """Reads committed records only; nothing else of Faust's exactly-once mode."""
 
-    logger = driver.logger  # Faust's talk stays under Faust's name
+    logger = _FAUST_TALK
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         self.consumer.in_transaction = True
@@ -61,7 +65,7 @@ class EngineConsumer(driver.Consumer):
     """Delivers partition batches; every offset is the engine's."""
 
     app: "EngineApp"
-    logger = driver.logger
+    logger = _FAUST_TALK
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -186,7 +190,7 @@ class EngineRecovery(Recovery):
     """Faust's sequence of an assignment, with the engine's restore and the seek before the resume."""
 
     app: "EngineApp"
-    logger = driver.logger
+    logger = _FAUST_TALK
 
     @Service.task
     async def _restart_recovery(self) -> None:
@@ -238,7 +242,7 @@ class EngineRecovery(Recovery):
 
 
 class EngineTableManager(TableManager):
-    logger = driver.logger
+    logger = _FAUST_TALK
 
     @property
     def recovery(self) -> Recovery:
@@ -254,12 +258,16 @@ class EngineTableManager(TableManager):
 class EngineApp(faust.App):
     """A Faust app whose offsets, state and output are the engine's. Set `engine` before it starts."""
 
-    logger = driver.logger
+    logger = _FAUST_TALK
     engine: Engine
     positions: dict[tuple[str, int], int]
 
     def _new_transport(self) -> EngineTransport:
         return EngineTransport(self.conf.broker_consumer, self)
+
+    def mount(self, parts: Any) -> None:
+        """Add the HTTP API's routes to Faust's web server. parts: has mount(aiohttp application)."""
+        parts.mount(self.web.web_app)
 
     def owner_url(self, changelog: str, partition: int) -> str | None:
         """The canonical URL of the worker that the group's last assignment gave this partition to."""
