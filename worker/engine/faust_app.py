@@ -20,6 +20,7 @@ def build(
     settings: Settings, bootstrap: str, engine: Engine, inputs: Mapping[str, str], web: dict[str, Any]
 ) -> EngineApp:
     """inputs: agent name -> topic name. web: Faust's web_* settings and canonical_url."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)  # Faust makes its own folder, but not the parent
     app = EngineApp(
         settings.app_id,
         broker=[URL(f"kafka://{server}") for server in bootstrap.split(",")],
