@@ -7,6 +7,7 @@ and whose check digit is right (Luhn). A text of several groups is searched for 
 import base64
 import binascii
 import re
+from operator import eq
 
 _SEPARATOR = r"[ \u00a0\u2007\u202f\u2010-\u2015\u2212-]"  # with the typographic spaces and dashes
 _GROUPS = re.compile(rf"(?<![^\W_])\d+(?:{_SEPARATOR}\d+)*(?![^\W_])")
@@ -51,32 +52,32 @@ def _text_contains(value: bytes) -> bool:
 
 
 def _holds_card(chain: str) -> bool:
-    """Whether some run of whole groups of the chain is a card number."""
+    """Whether some run of whole groups of the chain is a card number; in linear time, for hostile input is long."""
     digits: list[int] = []
     starts: set[int] = set()
-    ends: list[int] = []
+    ends: set[int] = set()
     for group in re.findall(r"\d+", chain):
         starts.add(len(digits))
         digits.extend(map(int, group))
-        ends.append(len(digits))
-    sums = _running_sums(digits)
-    return any(
-        end - size in starts and _luhn(sums, end - size, end)
-        for end in ends
-        for size in range(_SHORTEST, min(_LONGEST, end) + 1)
-    )
+        ends.add(len(digits))
+    for parity, sums in enumerate(_running_sums(digits)):
+        from_here = [total if place in starts else -1 for place, total in enumerate(sums)]
+        to_here = [total if place in ends else -2 for place, total in enumerate(sums)]
+        for size in range(_SHORTEST, _LONGEST + 1):
+            first_end = size + (size + parity) % 2
+            if any(map(eq, to_here[first_end::2], from_here[first_end - size :: 2])):
+                return True
+    return False
 
 
 def _running_sums(digits: list[int]) -> tuple[list[int], list[int]]:
-    """Sums of the first n digits, where those at even places, or at odd ones, count doubled (Luhn)."""
+    """Luhn sums, modulo 10, of the first n digits: with those at even places doubled, and at odd ones.
+
+    A number that ends before place n has its last digit single and the one before it doubled, so it takes the sums of
+    n's own parity, and is valid when they are the same where it starts and where it ends.
+    """
     even, odd = [0], [0]
     for place, digit in enumerate(digits):
-        even.append(even[-1] + (digit if place % 2 else _DOUBLED[digit]))
-        odd.append(odd[-1] + (_DOUBLED[digit] if place % 2 else digit))
+        even.append((even[-1] + (digit if place % 2 else _DOUBLED[digit])) % 10)
+        odd.append((odd[-1] + (_DOUBLED[digit] if place % 2 else digit)) % 10)
     return even, odd
-
-
-def _luhn(sums: tuple[list[int], list[int]], start: int, end: int) -> bool:
-    """Whether digits[start:end] are Luhn valid: the last counts once, the one before it doubled."""
-    chosen = sums[end % 2]
-    return (chosen[end] - chosen[start]) % 10 == 0

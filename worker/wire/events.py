@@ -17,7 +17,7 @@ SOURCE = "/customer-context"
 CONTENT_TYPE = b"application/cloudevents+json"
 
 
-class CloudEvent(msgspec.Struct, frozen=True):
+class CloudEvent(msgspec.Struct, frozen=True, gc=False):
     """The envelope. sequence: the customer's count of events, as text; causationid: the input's id."""
 
     specversion: str

@@ -95,15 +95,18 @@ def decode_order(value: bytes, headers: Headers) -> OrderCompleted:
     order = _read_plain(value, headers, _read_order)
     if order is None:
         order = _read_carefully(value, headers, "OrderCompletedEvent", _read_order)
-    ids = order.event_id + order.order_id + order.customer_id
-    if not ids.isprintable() or order.correlation_id is not None:
-        _check_ids(order, ("event_id", "order_id", "customer_id", "correlation_id"))
+    event_id, order_id, customer_id = order.event_id, order.order_id, order.customer_id
+    if not (event_id.isprintable() and order_id.isprintable() and customer_id.isprintable()):
+        _check_ids(order, ("event_id", "order_id", "customer_id"))
+    if order.correlation_id is not None:
+        _check_ids(order, ("correlation_id",))
+    money = order.total_amount
     return OrderCompleted(
-        order.event_id,
-        order.order_id,
-        order.customer_id,
-        _minor_units(order.total_amount, "totalAmount"),
-        order.total_amount.currency,
+        event_id,
+        order_id,
+        customer_id,
+        _minor_units(money, "totalAmount"),
+        money.currency,
         _occurred_at(order.occurred_on),
         order.correlation_id,
     )

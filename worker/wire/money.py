@@ -66,10 +66,10 @@ def format_amount(minor: int, currency: str) -> str:
         return str(minor)
     if minor < 0:
         return "-" + format_amount(-minor, currency)
-    if digits == 2:
-        return f"{minor // 100}.{minor % 100:02d}"
-    unit = 10**digits
-    return f"{minor // unit}.{minor % unit:0{digits}d}"
+    text = str(minor)
+    if len(text) <= digits:
+        text = text.zfill(digits + 1)
+    return f"{text[:-digits]}.{text[-digits:]}"
 
 
 def _minor(whole: str, fraction: str, digits: int) -> int:

@@ -15,14 +15,14 @@ from worker.wire.money import format_amount
 from worker.wire.times import format_day, format_time
 
 
-class Money(msgspec.Struct, frozen=True, rename="camel"):
+class Money(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """amount: a decimal string with exactly the currency's digits, negative for a refund; currency: ISO 4217."""
 
     amount: str
     currency: str
 
 
-class Address(msgspec.Struct, frozen=True, rename="camel"):
+class Address(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """country: ISO 3166-1 alpha-2."""
 
     street: str
@@ -31,7 +31,7 @@ class Address(msgspec.Struct, frozen=True, rename="camel"):
     country: str
 
 
-class Preferences(msgspec.Struct, frozen=True, rename="camel"):
+class Preferences(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """language: BCP 47; currency: ISO 4217."""
 
     marketing_emails: bool
@@ -41,7 +41,7 @@ class Preferences(msgspec.Struct, frozen=True, rename="camel"):
     enabled_channels: tuple[NotificationChannel, ...]
 
 
-class CustomerCreatedEvent(msgspec.Struct, frozen=True, rename="camel"):
+class CustomerCreatedEvent(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """A customer registered."""
 
     customer_id: str
@@ -54,7 +54,7 @@ class CustomerCreatedEvent(msgspec.Struct, frozen=True, rename="camel"):
     registered_at: str
 
 
-class CustomerProfileUpdatedEvent(msgspec.Struct, frozen=True, rename="camel"):
+class CustomerProfileUpdatedEvent(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """The profile as it is now; changedFields: of name, email, phone."""
 
     customer_id: str
@@ -64,7 +64,7 @@ class CustomerProfileUpdatedEvent(msgspec.Struct, frozen=True, rename="camel"):
     changed_fields: tuple[str, ...]
 
 
-class CustomerStatusChangedEvent(msgspec.Struct, frozen=True, rename="camel"):
+class CustomerStatusChangedEvent(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """The customer's status changed."""
 
     customer_id: str
@@ -73,7 +73,7 @@ class CustomerStatusChangedEvent(msgspec.Struct, frozen=True, rename="camel"):
     reason: str
 
 
-class MembershipLevelUpgradedEvent(msgspec.Struct, frozen=True, rename="camel"):
+class MembershipLevelUpgradedEvent(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """The level rose, by one or more steps."""
 
     customer_id: str
@@ -83,7 +83,7 @@ class MembershipLevelUpgradedEvent(msgspec.Struct, frozen=True, rename="camel"):
     rules_version: str
 
 
-class CustomerVipUpgradedEvent(msgspec.Struct, frozen=True, rename="camel"):
+class CustomerVipUpgradedEvent(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """The customer became a VIP. windowStart, windowEnd: dates, both included."""
 
     customer_id: str
@@ -94,7 +94,7 @@ class CustomerVipUpgradedEvent(msgspec.Struct, frozen=True, rename="camel"):
     rules_version: str
 
 
-class DeliveryAddressAddedEvent(msgspec.Struct, frozen=True, rename="camel"):
+class DeliveryAddressAddedEvent(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """totalAddressCount includes the new one."""
 
     customer_id: str
@@ -105,7 +105,7 @@ class DeliveryAddressAddedEvent(msgspec.Struct, frozen=True, rename="camel"):
     total_address_count: int
 
 
-class DeliveryAddressRemovedEvent(msgspec.Struct, frozen=True, rename="camel"):
+class DeliveryAddressRemovedEvent(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """newDefaultAddressId: null when the default stayed or none is left."""
 
     customer_id: str
@@ -115,7 +115,7 @@ class DeliveryAddressRemovedEvent(msgspec.Struct, frozen=True, rename="camel"):
     new_default_address_id: str | None
 
 
-class NotificationPreferencesUpdatedEvent(msgspec.Struct, frozen=True, rename="camel"):
+class NotificationPreferencesUpdatedEvent(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """All preferences, before and after."""
 
     customer_id: str
@@ -123,7 +123,7 @@ class NotificationPreferencesUpdatedEvent(msgspec.Struct, frozen=True, rename="c
     new_preferences: Preferences
 
 
-class RewardPointsEarnedEvent(msgspec.Struct, frozen=True, rename="camel"):
+class RewardPointsEarnedEvent(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """pointsEarned: gross; totalPoints: the balance after; debt: points still owed."""
 
     customer_id: str
@@ -136,7 +136,7 @@ class RewardPointsEarnedEvent(msgspec.Struct, frozen=True, rename="camel"):
     rules_version: str
 
 
-class RewardPointsRedeemedEvent(msgspec.Struct, frozen=True, rename="camel"):
+class RewardPointsRedeemedEvent(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """remainingPoints: the balance after."""
 
     customer_id: str
@@ -147,7 +147,7 @@ class RewardPointsRedeemedEvent(msgspec.Struct, frozen=True, rename="camel"):
     order_id: str | None
 
 
-class CustomerSpendingUpdatedEvent(msgspec.Struct, frozen=True, rename="camel"):
+class CustomerSpendingUpdatedEvent(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """Totals in the order's currency, after the order. spendingType: PURCHASE."""
 
     customer_id: str

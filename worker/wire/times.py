@@ -1,8 +1,8 @@
 """Times between RFC 3339 text and whole milliseconds since 1970 UTC; days between ISO dates and days since 1970.
 
 An offset is mandatory; fractions of a second are cut, never rounded, to milliseconds, so that no time moves into the
-next day. A leap second (23:59:60 UTC) is the last millisecond of its minute, for the same reason. Times before 1900 are
-refused: nothing here is that old, and windows of days before it stay printable.
+next day. A leap second (23:59:60 UTC) is the last millisecond of its minute, for the same reason. Times before 1900 and
+after 9999 are refused: nothing here is that old, and what is computed from a time can still be written.
 """
 
 import re
@@ -17,9 +17,9 @@ _TIME = re.compile(
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_UTC = datetime(1970, 1, 1)  # noqa: DTZ001  # naive, so that isoformat adds no offset of its own
-_MS = timedelta(milliseconds=1)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _FIRST_MS = (date(1900, 1, 1).toordinal() - _EPOCH_DAY) * MS_PER_DAY
+_LAST_MS = (date.max.toordinal() - _EPOCH_DAY + 1) * MS_PER_DAY - 1
 _parse = datetime.fromisoformat
 
 
@@ -29,14 +29,13 @@ def parse_time(text: str) -> int:
     shape = text[4:20:3]
     if (shape == "--T::." and len(text) == 24 and text[23] == "Z") or (shape == "--T::Z" and len(text) == 20):
         try:
-            ms = (_parse(text) - _EPOCH) // _MS if text[11:13] != "24" else _parse_any(text)
+            since = _parse(text) - _EPOCH
         except ValueError:
-            ms = _parse_any(text)  # says no, or knows a leap second
-    else:
-        ms = _parse_any(text)
-    if ms < _FIRST_MS:
-        raise ValueError("before 1900")
-    return ms
+            return _parse_any(text)  # says no, or knows a leap second
+        ms = since.days * MS_PER_DAY + since.seconds * 1000 + since.microseconds // 1000
+        if ms >= _FIRST_MS and text[11:13] != "24":  # which newer Pythons take for the next day
+            return ms
+    return _parse_any(text)
 
 
 def format_time(ms: int) -> str:
@@ -71,8 +70,8 @@ def _parse_any(text: str) -> int:
     except (ValueError, OverflowError):
         raise ValueError("not an RFC 3339 time") from None
     ms = (moment.days * 86_400 + moment.seconds) * 1000
-    if leap:
-        if ms % MS_PER_DAY != MS_PER_DAY - 1000:
-            raise ValueError("no leap second there")
-        return ms + 999
-    return ms + int((fraction or "")[:3].ljust(3, "0"))
+    if not _FIRST_MS <= ms <= _LAST_MS:  # an offset can lead out of the years that can be written
+        raise ValueError("not between 1900 and 9999")
+    if leap and ms % MS_PER_DAY != MS_PER_DAY - 1000:
+        raise ValueError("no leap second there")
+    return ms + (999 if leap else int((fraction or "")[:3].ljust(3, "0")))

@@ -1,0 +1,80 @@
+"""Published events: the same input always makes the same events, numbered without a gap."""
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.wire.samples import EVENTS
+from worker.domain.events import Event, VipMovedBack
+from worker.domain.ids import event_id
+from worker.wire.events import encode_events
+
+TIME = "2026-11-24T10:15:30.123Z"
+
+
+def encoded(*events: Event, correlation_id: str | None = None, sequence: int = 16) -> list[dict[str, Any]]:
+    """The CloudEvents that these events of one order become."""
+    sent = encode_events("c-1", "o-1", "e-1", correlation_id, sequence, TIME, events)
+    read = [json.loads(value) for _, value in sent]
+    assert [kind.decode() for kind, _ in sent] == [event["type"] for event in read]
+    return read
+
+
+def test_an_order_with_points_publishes_two_numbered_events() -> None:
+    spending, points = encoded(EVENTS["CustomerSpendingUpdatedEvent"], EVENTS["RewardPointsEarnedEvent"])
+    assert (spending["sequence"], points["sequence"]) == ("17", "18")
+    assert points == {
+        "specversion": "1.0",
+        "id": event_id("c-1", "o-1", "RewardPointsEarnedEvent", 0),
+        "source": "/customer-context",
+        "type": "RewardPointsEarnedEvent",
+        "subject": "c-1",
+        "time": TIME,
+        "datacontenttype": "application/json",
+        "sequence": "18",
+        "causationid": "e-1",
+        "correlationid": "e-1",
+        "data": {
+            "customerId": "c-1",
+            "pointsEarned": 12,
+            "totalPoints": 40,
+            "debt": 0,
+            "reason": "ORDER",
+            "orderId": "o-1",
+            "eligibleAmount": {"amount": "129.90", "currency": "USD"},
+            "rulesVersion": "1",
+        },
+    }
+
+
+def test_state_only_events_are_not_published_and_take_no_number() -> None:
+    spending = EVENTS["CustomerSpendingUpdatedEvent"]
+    assert [event["sequence"] for event in encoded(VipMovedBack(1), spending, VipMovedBack(2), spending)] == [
+        "17",
+        "18",
+    ]
+    assert encoded(VipMovedBack(1)) == []
+
+
+def test_two_events_of_one_type_have_ids_of_their_own() -> None:
+    points = EVENTS["RewardPointsEarnedEvent"]
+    first, other, second = encoded(points, EVENTS["CustomerSpendingUpdatedEvent"], points)
+    assert first["id"] == event_id("c-1", "o-1", "RewardPointsEarnedEvent", 0)
+    assert second["id"] == event_id("c-1", "o-1", "RewardPointsEarnedEvent", 1)
+    assert other["id"] == event_id("c-1", "o-1", "CustomerSpendingUpdatedEvent", 0)
+
+
+def test_the_correlation_id_of_the_input_is_carried_on() -> None:
+    [event] = encoded(EVENTS["CustomerStatusChangedEvent"], correlation_id="k-1")
+    assert (event["correlationid"], event["causationid"]) == ("k-1", "e-1")
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_any_text_is_escaped(text: str) -> None:
+    [(_, value)] = encode_events(text, text, text, text, 0, TIME, [EVENTS["CustomerCreatedEvent"]])
+    read = json.loads(value)
+    assert (
+        read["subject"] == read["causationid"] == read["correlationid"] == read["data"]["customerId"] == text
+    )
