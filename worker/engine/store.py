@@ -8,6 +8,7 @@ Rules:
 """
 
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,12 +16,15 @@ from typing import Any, Protocol
 import rocksdict
 from sortedcontainers import SortedDict
 
+from worker.topics import CHANGELOG_DELETE_RETENTION_MS
+
 Changes = Mapping[bytes, bytes | None]
 
 _OFFSETS = b"\x00"
 _BLOCK_CACHE_BYTES = 128 << 20
 _WRITE_BUFFERS_BYTES = 96 << 20
 _BUFFER_BYTES = 16 << 20
+_MAX_AGE_S = CHANGELOG_DELETE_RETENTION_MS / 1000 - 86_400  # a day of reserve
 
 
 class Store(Protocol):
@@ -142,26 +146,31 @@ class MemoryStores:
 
 class RocksStores:
     """path: this worker's own folder; one sub-folder per partition. It stays when a partition leaves, and serves again
-    when the partition comes back, because restoring continues at its changelog offsets."""
+    when the partition comes back, because restoring continues at its changelog offsets. One that was not written for
+    max_age_s seconds is rebuilt: compaction may have removed deletions that it never saw."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, max_age_s: float = _MAX_AGE_S) -> None:
         self._path = path
+        self._max_age_s = max_age_s
         self._open: dict[int, RocksStore] = {}
         self._options = _rocks_options()
         path.mkdir(parents=True, exist_ok=True)
 
     def open(self, partition: int) -> Store:
         if partition not in self._open:
-            self._open[partition] = RocksStore(self._path / f"{partition:05d}", self._options)
+            folder = self._path / f"{partition:05d}"
+            if folder.exists() and time.time() - _last_written(folder) > self._max_age_s:
+                shutil.rmtree(folder)
+            self._open[partition] = RocksStore(folder, self._options)
         return self._open[partition]
 
     def release(self, keep: Sequence[int]) -> None:
         for partition in set(self._open) - set(keep):
             self._open.pop(partition).close()
 
-    def forget(self, partition: int) -> None:
-        """Delete the local copy of a partition that is not open; it will be restored from its changelogs."""
-        shutil.rmtree(self._path / f"{partition:05d}", ignore_errors=True)
+
+def _last_written(folder: Path) -> float:
+    return max((file.stat().st_mtime for file in folder.iterdir()), default=0.0)
 
 
 def _rocks_options() -> rocksdict.Options:
