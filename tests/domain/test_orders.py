@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.domain.given import after, at, order, registered
+from tests.domain.given import DAY_MS, after, at, day_number, order, registered
 from worker.domain.events import (
     CustomerSpendingUpdated,
     CustomerVipUpgraded,
@@ -113,3 +113,15 @@ def test_one_year_of_days_is_enough_once_vip_is_older_than_any_late_order():
     assert (len(days), max(days) - min(days)) == (365, 364)
     story.when(order("late", 5, at("2021-01-01")))
     assert (total_spending(story.now, "USD"), min(days)) == (1_001_102, max(days) - 364)
+
+
+def test_annual_spending_stays_right_over_years_of_orders_every_few_days():
+    story = registered()
+    spent: dict[int, int] = {}
+    day = day_number("2020-01-01")
+    for n in range(700):
+        day += (0, 1, 2, 9)[n % 4]
+        spent[day] = spent.get(day, 0) + n
+        story.when(order(f"o{n}", n, day * DAY_MS))
+        in_year = sum(amount for each, amount in spent.items() if day - 364 <= each <= day)
+        assert annual_spending(story.now, "USD") == in_year

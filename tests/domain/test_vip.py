@@ -151,3 +151,16 @@ def test_the_rules_of_the_windows_last_day_apply():
     rules = RuleBook((DEFAULT_RULES, dearer))
     assert vip_since(order("o1", 1_000_000, at("2026-01-01")), rules=rules) is None
     assert vip_since(order("o1", 1_000_000, at("2025-12-31")), rules=rules) == at("2025-12-31")
+
+
+def test_a_day_without_an_order_in_the_rules_currency_fills_no_window_though_its_rules_ask_for_less():
+    cheaper = RuleSet("2", day_number("2026-01-01"), "USD", 1_000, DEFAULT_RULES.levels, 500_000, 365)
+    story = after(
+        order("o1", 600_000, at("2025-12-31")),
+        order("o2", 5, at("2026-01-05"), "EUR"),
+        order("o3", 1, at("2025-12-30")),
+        rules=RuleBook((DEFAULT_RULES, cheaper)),
+    )
+    assert story.now.vip_since is None
+    story.when(order("o4", 0, at("2026-01-10")))
+    assert story.now.vip_since == at("2026-01-10")
