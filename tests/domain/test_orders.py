@@ -1,5 +1,7 @@
 """Orders: once each, in the contract's order of events, with the totals of their currency."""
 
+import random
+
 import pytest
 
 from tests.domain.given import DAY_MS, after, at, day_number, order, registered
@@ -119,8 +121,9 @@ def test_annual_spending_stays_right_over_years_of_orders_every_few_days():
     story = registered()
     spent: dict[int, int] = {}
     day = day_number("2020-01-01")
+    gaps = random.Random(7)
     for n in range(700):
-        day += (0, 1, 2, 9)[n % 4]
+        day += gaps.choice((0, 1, 2, 9))
         spent[day] = spent.get(day, 0) + n
         story.when(order(f"o{n}", n, day * DAY_MS))
         in_year = sum(amount for each, amount in spent.items() if day - 364 <= each <= day)
