@@ -9,7 +9,7 @@ from tests.wire.golden import FOLDER, golden_files
 from tests.wire.samples import COMMANDS, CONSUMED, EVENTS, RESULTS, command, published
 from worker.domain.events import STATE_ONLY, Event
 from worker.wire.commands import COMMAND_MODELS
-from worker.wire.published import PUBLISHED
+from worker.wire.event_data import PUBLISHED
 from worker.wire.results import encode_result
 from worker.wire.schemas import schemas
 

@@ -11,7 +11,7 @@ import msgspec
 
 from worker.domain.events import STATE_ONLY, Event
 from worker.domain.ids import event_id
-from worker.wire.published import PUBLISHED
+from worker.wire.event_data import PUBLISHED
 
 SOURCE = "/customer-context"
 CONTENT_TYPE = b"application/cloudevents+json"
