@@ -110,7 +110,7 @@ def _earliest_ever(
         return None
     days = by_day(customer, order, None, ledger)
     ends = [day for spent in days.values() for day in spent]
-    return _earliest_full(days, min(ends), max(ends), rules)
+    return _earliest_full(days, min(ends, default=0), max(ends, default=0), rules)
 
 
 def _may_be_full(customer: Customer, order: OrderCompleted | None, rules: RuleBook) -> bool:
