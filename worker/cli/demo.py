@@ -62,6 +62,7 @@ def demo(
             f"demo brings a Kafka of its own; unset {PREFIX}BOOTSTRAP_SERVERS, or use `worker`."
         )
     console = Console(highlight=False)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits it ignored
     signal.signal(signal.SIGTERM, _like_ctrl_c)
     try:
         _Demo(settings, env_file_of(context), console, once=once).run()
