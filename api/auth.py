@@ -115,7 +115,7 @@ class Authenticator:
                     "verify_iss": self._issuer is not None,
                 },
             )
-        except (jwt.InvalidTokenError, ValueError):  # ValueError: numbers and texts PyJWT itself trips over
+        except (jwt.PyJWTError, ValueError):  # ValueError: numbers and texts PyJWT itself trips over
             raise _bad_token() from None
         return _principal_of(claims)
 

@@ -16,7 +16,7 @@ import msgspec
 
 from api.calls import Call
 from api.forwarding import path_of
-from api.headers import expected_version, idempotency_key
+from api.headers import CORRELATION, expected_version, idempotency_key
 from api.problems import invalid
 from worker.domain.ids import derived_id
 from worker.domain.messages import AnyCommand
@@ -63,6 +63,7 @@ def command_from(call: Call, command_type: str, data: Mapping[str, Any]) -> NewC
     key = idempotency_key(call.request) or uuid4().hex
     path = path_of(call.request)
     command_id = derived_id(f"{call.principal.subject}|{call.request.method}|{path}|{key}")
+    call.request[CORRELATION] = call.correlation_id or command_id  # as its events will have it
     registers = "customerId" not in call.request.match_info
     issued_at = time.time_ns() // 1_000_000
     return NewCommand(

@@ -16,6 +16,7 @@ from api.problems import invalid
 HOP = "X-Customer-Context-Hop"
 IDEMPOTENCY_KEY = "Idempotency-Key"
 CORRELATION_ID = "X-Correlation-ID"
+CORRELATION = web.RequestKey("correlation", str)  # what the answer shows as X-Correlation-ID
 NO_VERSION = 0
 
 _ETAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')

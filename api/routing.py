@@ -14,7 +14,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from api.calls import Call, Context
-from api.headers import CORRELATION_ID, correlation_id
+from api.headers import CORRELATION, CORRELATION_ID, correlation_id
 from api.operations import Operation
 from api.problems import Problem, invalid, of_http_exception
 from worker.wire.fields import has_control_characters
@@ -25,14 +25,8 @@ log = structlog.get_logger(__name__)
 
 
 def routes_of(operations: Sequence[Operation], context: Context) -> list[web.RouteDef]:
-    """A route for each operation; every GET also answers HEAD."""
-    routes = []
-    for operation in operations:
-        handler = _endpoint(operation, context)
-        routes.append(web.route(operation.method, operation.path, handler))
-        if operation.method == "GET":
-            routes.append(web.route("HEAD", operation.path, handler))
-    return routes
+    """A route for each operation; aiohttp lets every GET answer HEAD too."""
+    return [web.route(each.method, each.path, _endpoint(each, context)) for each in operations]
 
 
 def guard(routes: Sequence[web.RouteDef]) -> Middleware:
@@ -55,8 +49,7 @@ def guard(routes: Sequence[web.RouteDef]) -> Middleware:
             response = Problem("INTERNAL_ERROR").response()
         if response.status == 408 and isinstance(response, web.Response):
             response.force_close()
-        if CORRELATION_ID not in response.headers:
-            response.headers[CORRELATION_ID] = _correlation_to_show(request)
+        response.headers[CORRELATION_ID] = _correlation_to_show(request)
         return response
 
     return answer
@@ -77,6 +70,8 @@ def _endpoint(operation: Operation, context: Context) -> Handler:
 
 
 def _correlation_to_show(request: web.Request) -> str:
+    if CORRELATION in request:
+        return request[CORRELATION]
     try:
         given = correlation_id(request)
     except Problem:

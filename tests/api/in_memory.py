@@ -1,0 +1,203 @@
+"""A worker without Kafka: the real domain behind worker.gateway.Gateway, in one process. Several may share one world."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from aiokafka.partitioner import murmur2
+
+from worker.domain.decide import decide, decide_order
+from worker.domain.evolve import apply
+from worker.domain.ledger import ledger_lines
+from worker.domain.messages import OrderCompleted
+from worker.domain.rejections import Rejected, RejectionCode
+from worker.domain.rules import DEFAULT_RULES, RuleBook
+from worker.domain.state import ORDER, Customer, LedgerLine
+from worker.gateway import CommandNotSent, CommandState, NotOwned, Readiness
+from worker.wire.commands import ReceivedCommand, decode_command
+from worker.wire.email import email_hash
+from worker.wire.results import CommandResult
+
+PARTITIONS = 8
+RULES = RuleBook((DEFAULT_RULES,))
+NOW = 1_764_000_000_000
+
+
+class Lines:
+    """The ledger of one customer."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, str], LedgerLine] = {}
+
+    def line(self, kind: str, line_id: str) -> LedgerLine | None:
+        return self.kept.get((kind, line_id))
+
+    def orders(self) -> list[tuple[str, LedgerLine]]:
+        return [(line_id, line) for (kind, line_id), line in self.kept.items() if kind == ORDER]
+
+
+class World:
+    """What all workers together know. owners: partition → the worker that holds it, None while nobody does."""
+
+    def __init__(self) -> None:
+        self.customers: dict[str, Customer] = {}
+        self.ledgers: defaultdict[str, Lines] = defaultdict(Lines)
+        self.results: dict[tuple[str, str], tuple[str, CommandResult]] = {}
+        self.emails: dict[str, str] = {}
+        self.records: list[dict[str, Any]] = []
+        self.waiters: defaultdict[tuple[str, str], list[asyncio.Future[CommandResult]]] = defaultdict(list)
+        self.owners: dict[int, InMemoryGateway | None] = {}
+        self.listeners: list[Callable[[Sequence[str]], None]] = []
+        self.silent = False  # commands are taken, and no result comes
+
+    def order(self, customer_id: str, order_id: str, amount: int, occurred_at: int = NOW) -> None:
+        """An order of that many cents."""
+        customer, lines = self.customers[customer_id], self.ledgers[customer_id]
+        order = OrderCompleted(order_id, order_id, customer_id, amount, "USD", occurred_at)
+        self._record(customer, decide_order(customer, order, RULES, lines))
+
+    def take(self, received: ReceivedCommand) -> None:
+        """One command from the log."""
+        key = (received.customer_id, received.command_id)
+        known = self.results.get(key)
+        if known is None:
+            result = self._result(received)
+            self.results[key] = (received.fingerprint, result)
+        elif known[0] == received.fingerprint:
+            result = known[1]
+        else:
+            result = self._rejected(received, RejectionCode.IDEMPOTENCY_CONFLICT)
+        for waiter in self.waiters.pop(key, []):
+            if not waiter.done():
+                waiter.set_result(result)
+
+    def _result(self, received: ReceivedCommand) -> CommandResult:
+        command, customer = received.command, self.customers.get(received.customer_id)
+        if command is None:
+            return self._rejected(received, RejectionCode.VALIDATION_FAILED)
+        try:
+            events = decide(customer, command, RULES, self.ledgers[received.customer_id])
+        except Rejected as rejected:
+            return self._rejected(received, rejected.code)
+        email = getattr(command, "email", None)
+        if email is not None:
+            owner = self.emails.setdefault(email_hash(email), received.customer_id)
+            if owner != received.customer_id:
+                return self._rejected(received, RejectionCode.CUSTOMER_EMAIL_EXISTS)
+        customer = self._record(customer, events) if events else customer
+        return CommandResult(
+            received.command_id,
+            received.command_type,
+            received.customer_id,
+            "APPLIED",
+            None if customer is None else customer.version,
+        )
+
+    def _record(self, customer: Customer | None, events: Sequence[Any]) -> Customer:
+        customer = apply(customer, events, NOW)
+        self.customers[customer.id] = customer
+        for kind, line_id, line in ledger_lines(events, customer.sequence):
+            self.ledgers[customer.id].kept[kind, line_id] = line
+        for listener in self.listeners:
+            listener([customer.id])
+        return customer
+
+    def _rejected(self, received: ReceivedCommand, code: RejectionCode) -> CommandResult:
+        customer = self.customers.get(received.customer_id)
+        version = None if customer is None else customer.version
+        return CommandResult(
+            received.command_id,
+            received.command_type,
+            received.customer_id,
+            "REJECTED",
+            version,
+            code.value,
+        )
+
+
+class InMemoryGateway:
+    """One worker. url: where its API is served. Fulfils worker.gateway.Gateway."""
+
+    def __init__(self, world: World, url: str | None = None) -> None:
+        self.world = world
+        self.url = url
+        self.ready = Readiness(True, ())
+        self.can_send = True
+
+    def own(self, partitions: Iterable[int] = range(PARTITIONS)) -> None:
+        """Takes the partitions over."""
+        for partition in partitions:
+            self.world.owners[partition] = self
+
+    def partition_of(self, key: str) -> int:
+        return int(murmur2(key.encode()) & 0x7FFFFFFF) % PARTITIONS
+
+    def holds(self, partition: int) -> bool:
+        return self.world.owners.get(partition) is self
+
+    def owner_url(self, partition: int) -> str | None:
+        owner = self.world.owners.get(partition)
+        return None if owner is None else owner.url
+
+    def customer(self, customer_id: str) -> Customer | None:
+        self._check(customer_id)
+        return self.world.customers.get(customer_id)
+
+    def ledger(self, customer_id: str) -> Sequence[tuple[str, str, LedgerLine]]:
+        self._check(customer_id)
+        return [
+            (kind, line_id, line) for (kind, line_id), line in self.world.ledgers[customer_id].kept.items()
+        ]
+
+    def command(self, customer_id: str, command_id: str) -> CommandState | None:
+        self._check(customer_id)
+        known = self.world.results.get((customer_id, command_id))
+        return None if known is None else CommandState(known[1], False)
+
+    def email_owner(self, email_hash: str) -> str | None:
+        self._check(email_hash)
+        return self.world.emails.get(email_hash)
+
+    async def send_command(self, customer_id: str, command: bytes) -> None:
+        if not self.can_send:
+            raise CommandNotSent
+        received = decode_command(command, [])
+        assert received.customer_id == customer_id
+        self.world.records.append({"value": command, "received": received})
+        if not self.world.silent:
+            asyncio.get_running_loop().call_soon(self.world.take, received)
+
+    async def command_result(
+        self,
+        customer_id: str,
+        command_id: str,
+        timeout: float,  # noqa: ASYNC109 - the protocol's own argument
+    ) -> CommandResult | None:
+        self._check(customer_id)
+        waiter: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
+        self.world.waiters[customer_id, command_id].append(waiter)
+        try:
+            async with asyncio.timeout(timeout):
+                return await waiter
+        except TimeoutError:
+            return None
+
+    def readiness(self) -> Readiness:
+        return self.ready
+
+    def customers(self, partition: int) -> Iterable[Customer]:
+        if not self.holds(partition):
+            raise NotOwned(partition)
+        return [each for each in self.world.customers.values() if self.partition_of(each.id) == partition]
+
+    def held_partitions(self) -> frozenset[int]:
+        return frozenset(partition for partition in range(PARTITIONS) if self.holds(partition))
+
+    def on_commit(self, listener: Callable[[Sequence[str]], None]) -> None:
+        self.world.listeners.append(listener)
+
+    def _check(self, key: str) -> None:
+        partition = self.partition_of(key)
+        if not self.holds(partition):
+            raise NotOwned(partition)
