@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaProducer
 
 from worker.engine import transaction
 from worker.engine.exits import ExitCode, die
+from worker.engine.observer import Observer
 from worker.engine.partition import POSITIONS, Pace, Partition, Processor
 from worker.engine.restore import Reader
 from worker.engine.store import Store, Stores
@@ -39,6 +40,7 @@ class Engine:
         inputs: Sequence[str],
         process: Processor,
         pace: Pace | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self._app_id = app_id
         self._client = client
@@ -47,8 +49,9 @@ class Engine:
         self._inputs = frozenset(inputs)
         self._process = process
         self._pace = pace or Pace()
+        self._observer = observer or Observer()
         self._partitions: dict[int, Partition] = {}
-        self._reader = Reader(client)
+        self._reader = Reader(client, self._observer)
         self._generation = -1
         self._active = False
         self._closed = False
@@ -60,6 +63,7 @@ class Engine:
         """Take the partitions over: a new transactional producer each, kept ones included; let go of all others."""
         if self._closed:
             return
+        self._observer.assignment_begun()
         started = time.monotonic()
         wanted = sorted(set(numbers))
         old = [partition.producer for partition in self._partitions.values()]
@@ -70,7 +74,13 @@ class Engine:
         self._stores.release(wanted)
         self._partitions = {
             number: Partition(
-                number, self._stores.open(number), producer, self._process, self.commit, self._pace
+                number,
+                self._stores.open(number),
+                producer,
+                self._process,
+                self.commit,
+                self._pace,
+                self._observer,
             )
             for number, producer in zip(wanted, producers, strict=True)
         }
@@ -81,7 +91,9 @@ class Engine:
         started = time.monotonic()
         stores: dict[int, Store] = {number: partition.store for number, partition in self._partitions.items()}
         records = await self._reader.restore(stores, self.tables, self.changelog_of)
-        log.info("restored", replayed=records, seconds=round(time.monotonic() - started, 3))
+        seconds = time.monotonic() - started
+        self._observer.restored(seconds)
+        log.info("restored", replayed=records, seconds=round(seconds, 3))
 
     async def positions(self, assigned: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
         """Where to read on, per assigned input (topic, partition): the committed position, or the log's start."""

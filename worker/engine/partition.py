@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaProducer
 
 from worker.engine.exits import ExitCode, die
+from worker.engine.observer import Observer
 from worker.engine.store import Store
 from worker.engine.unit import Table, Unit
 
@@ -48,6 +49,7 @@ class Partition:
         process: Processor,
         commit: Commit,
         pace: Pace,
+        observer: Observer,
     ) -> None:
         self.number = number
         self.store = store
@@ -57,6 +59,7 @@ class Partition:
         self._process = process
         self._commit = commit
         self._pace = pace
+        self._observer = observer
         self._queue: deque[Any] = deque()
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
@@ -132,9 +135,12 @@ class Partition:
         committed = self._process(unit, records)
         for topic, position in {record.topic: record.offset + 1 for record in records}.items():
             unit.put(POSITIONS, topic.encode(), b"%d" % position)
+        began = time.monotonic()
         offsets = await self._commit(self.producer, unit)
+        ended = time.monotonic()
         self.store.write({table.mark: rows for table, rows in unit.changes.items()}, offsets)
         committed()
+        self._observer.committed(records, ended - began)
         busy = bool(self._queue)
         self._next_build = started + self._pace.build_s if busy else 0.0
 

@@ -14,6 +14,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from worker.engine.exits import ExitCode, die
+from worker.engine.observer import Observer
 from worker.engine.store import Store
 from worker.engine.unit import Table
 
@@ -23,8 +24,9 @@ _MAX_RECORDS = 20_000
 class Reader:
     """A read_committed reader of single partitions; its users take turns."""
 
-    def __init__(self, client: Mapping[str, Any]) -> None:
+    def __init__(self, client: Mapping[str, Any], observer: Observer) -> None:
         self._client = client
+        self._observer = observer
         self._consumer: AIOKafkaConsumer | None = None
         self._turn = asyncio.Lock()
 
@@ -85,6 +87,7 @@ class Reader:
                         rows = {record.key: record.value for record in fresh}
                         store.write({table.mark: rows}, {table.mark: fresh[-1].offset + 1})
                         replayed += len(fresh)
+                        self._observer.replayed(len(fresh))
                 todo -= {tp for tp in todo if await reader.position(tp) >= ends[tp]}
             return replayed
         finally:

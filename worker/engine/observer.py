@@ -1,0 +1,23 @@
+"""What the engine tells of its work: per batch and per assignment, never per record. worker.metrics counts it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+
+class Observer:
+    """Ignores what it is told. Nothing here may block or raise: it is called inside the loop of a partition."""
+
+    def assignment_begun(self) -> None:
+        """The group gave this worker its partitions, kept ones included; fencing starts."""
+
+    def replayed(self, records: int) -> None:
+        """So many changelog records went into the local stores."""
+
+    def restored(self, seconds: float) -> None:
+        """The stores of all assigned partitions are at the end of their changelogs."""
+
+    def committed(self, records: Sequence[Any], transaction_s: float) -> None:
+        """The transaction of a batch is visible, and so are its changes in the local store.
+
+        records: its inputs, at least one, in no order across topics. transaction_s: from its begin to its end.
+        """

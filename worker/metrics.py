@@ -1,0 +1,205 @@
+"""What a worker counts and measures, for Prometheus.
+
+Rules:
+- Labels come from sets that we know: topics, types, codes, route templates. Never an id, a path or a value that
+  somebody sent, so no personal data and no unbounded number of series.
+- The stream counts per batch; what can be looked up (lag, held partitions, the read copy) is looked up per scrape.
+- Seconds and records are the units, and the names say so.
+"""
+
+import time
+from collections import Counter as Tally
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter, itemgetter
+from typing import Any, Protocol
+
+import prometheus_client as prometheus
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import REGISTRY, Collector, CollectorRegistry
+
+from worker.engine.observer import Observer
+from worker.engine.unit import Outgoing
+from worker.gateway import Readiness
+from worker.wire.results import CommandResult
+
+_COMMIT_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_END_TO_END_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0, 600.0, 3_600.0)
+_RESTORE_S = (0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0)
+_HTTP_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_BATCH_RECORDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+
+INPUTS = prometheus.Counter("customer_context_inputs", "Input records processed and committed.", ["topic"])
+EVENTS = prometheus.Counter("customer_context_events", "Events published and committed.", ["type"])
+RESULTS = prometheus.Counter(
+    "customer_context_command_results", "Commands answered; code is empty when applied.", ["outcome", "code"]
+)
+DEAD_LETTERS = prometheus.Counter(
+    "customer_context_dead_letters", "Inputs that could not be processed.", ["reason"]
+)
+TRANSACTIONS = prometheus.Counter("customer_context_transactions", "Kafka transactions committed.")
+BATCH_RECORDS = prometheus.Histogram(
+    "customer_context_batch_records", "Input records in one transaction.", buckets=_BATCH_RECORDS
+)
+COMMIT_SECONDS = prometheus.Histogram(
+    "customer_context_commit_seconds", "From the begin of a transaction to its commit.", buckets=_COMMIT_S
+)
+END_TO_END_SECONDS = prometheus.Histogram(
+    "customer_context_end_to_end_seconds",
+    "From the timestamp of a batch's oldest record to its commit.",
+    buckets=_END_TO_END_S,
+)
+LAST_COMMIT = prometheus.Gauge(
+    "customer_context_last_commit_timestamp_seconds", "When the last transaction was committed, Unix time."
+)
+REBALANCES = prometheus.Counter("customer_context_rebalances", "Assignments of partitions to this worker.")
+RESTORING = prometheus.Gauge(
+    "customer_context_restoring", "1 from an assignment until its tables are restored, else 0."
+)
+RESTORED_RECORDS = prometheus.Counter(
+    "customer_context_restore_records", "Changelog records replayed into local stores."
+)
+RESTORE_SECONDS = prometheus.Histogram(
+    "customer_context_restore_seconds",
+    "How long restoring the tables took, per assignment.",
+    buckets=_RESTORE_S,
+)
+HTTP_REQUESTS = prometheus.Counter(
+    "customer_context_http_requests", "HTTP requests answered.", ["method", "route", "status"]
+)
+HTTP_SECONDS = prometheus.Histogram(
+    "customer_context_http_request_seconds", "How long answers took.", ["method", "route"], buckets=_HTTP_S
+)
+READ_COPY_CUSTOMERS = prometheus.Gauge(
+    "customer_context_read_copy_waiting_customers", "Customers changed and not yet written to Redis."
+)
+READ_COPY_PARTITIONS = prometheus.Gauge(
+    "customer_context_read_copy_waiting_partitions", "Partitions being written to Redis in full."
+)
+READ_COPY_LAG_SECONDS = prometheus.Gauge(
+    "customer_context_read_copy_lag_seconds",
+    "Since the last successful write to Redis while something waits, else 0.",
+)
+READ_COPY_ERRORS = prometheus.Counter(
+    "customer_context_read_copy_errors", "Failed attempts to write the read copy to Redis."
+)
+
+
+class EngineMetrics(Observer):
+    """Counts what the engine tells."""
+
+    def assignment_begun(self) -> None:
+        REBALANCES.inc()
+        RESTORING.set(1)
+
+    def replayed(self, records: int) -> None:
+        RESTORED_RECORDS.inc(records)
+
+    def restored(self, seconds: float) -> None:
+        RESTORING.set(0)
+        RESTORE_SECONDS.observe(seconds)
+
+    def committed(self, records: Sequence[Any], transaction_s: float) -> None:
+        now = time.time()
+        for topic, count in Tally(map(_topic, records)).items():
+            INPUTS.labels(topic).inc(count)
+        TRANSACTIONS.inc()
+        BATCH_RECORDS.observe(len(records))
+        COMMIT_SECONDS.observe(transaction_s)
+        END_TO_END_SECONDS.observe(max(0.0, now - min(map(_timestamp, records)) / 1000))
+        LAST_COMMIT.set(now)
+
+
+_topic = attrgetter("topic")
+_timestamp = attrgetter("timestamp")  # ms since 1970 UTC
+_headers = attrgetter("headers")
+_ce_type = itemgetter(1)  # the second header of a published event: ("ce_type", its type)
+
+
+def count_output(
+    events: Iterable[Outgoing], results: Iterable[CommandResult], dead_letters: Mapping[str, int]
+) -> None:
+    """Count what one committed batch sent. dead_letters: reason -> how many."""
+    for (_, name), count in Tally(map(_ce_type, map(_headers, events))).items():
+        EVENTS.labels(name.decode()).inc(count)
+    for result in results:
+        RESULTS.labels(result.outcome, result.code if isinstance(result.code, str) else "").inc()
+    for reason, count in dead_letters.items():
+        DEAD_LETTERS.labels(str(reason)).inc(count)
+
+
+def count_request(method: str, route: str | None, status: int, seconds: float) -> None:
+    """Count one answered HTTP request. route: the template, None for a request that met none."""
+    method = method if method in _METHODS else "other"
+    route = route or "none"
+    HTTP_REQUESTS.labels(method, route, str(status)).inc()
+    HTTP_SECONDS.labels(method, route).observe(seconds)
+
+
+class CopyLag(Protocol):
+    """How far the read copy in Redis is behind."""
+
+    def waiting_customers(self) -> int:
+        """Changed, and not yet written."""
+
+    def waiting_partitions(self) -> int:
+        """Being written in full."""
+
+    def lag_seconds(self) -> float:
+        """0 while nothing waits, else since the last write that succeeded."""
+
+
+def watch_read_copy(copy: CopyLag) -> None:
+    """Show how far this read copy is behind, from now on."""
+    READ_COPY_CUSTOMERS.set_function(copy.waiting_customers)
+    READ_COPY_PARTITIONS.set_function(copy.waiting_partitions)
+    READ_COPY_LAG_SECONDS.set_function(copy.lag_seconds)
+
+
+class Watched(Protocol):
+    """A running worker, as far as it is looked up at each scrape."""
+
+    def lags(self) -> Mapping[tuple[str, int], int]:
+        """Records not yet processed per held input (topic, partition)."""
+
+    def held_partitions(self) -> frozenset[int]:
+        """The partitions that are processed here."""
+
+    def readiness(self) -> Readiness:
+        """Whether this worker processes what it was assigned."""
+
+
+def watch_worker(worker: Watched, registry: CollectorRegistry = REGISTRY) -> None:
+    """Show this worker's gauges at every scrape, from now on."""
+    registry.register(_WorkerState(worker))
+
+
+class _WorkerState(Collector):
+    """Scrapes run on the event loop, as everything that is asked here wants."""
+
+    def __init__(self, worker: Watched) -> None:
+        self._worker = worker
+
+    def describe(self) -> Iterator[Metric]:
+        """The same without values, for the registry, before the worker runs."""
+        yield from self._families()
+
+    def collect(self) -> Iterator[Metric]:
+        lag, partitions, ready = self._families()
+        for (topic, number), records in self._worker.lags().items():
+            lag.add_metric([topic, str(number)], records)
+        partitions.add_metric([], len(self._worker.held_partitions()))
+        ready.add_metric([], self._worker.readiness().ready)
+        yield from (lag, partitions, ready)
+
+    @staticmethod
+    def _families() -> tuple[GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily]:
+        return (
+            GaugeMetricFamily(
+                "customer_context_lag_records",
+                "Input records not yet processed.",
+                labels=["topic", "partition"],
+            ),
+            GaugeMetricFamily("customer_context_partitions", "Partitions processed here.", labels=[]),
+            GaugeMetricFamily("customer_context_ready", "1 while /health/ready answers 200.", labels=[]),
+        )
