@@ -1,50 +1,66 @@
 """A worker with nothing but the engine: adds up numbers per key, publishes each with its place in the sequence.
 
 Input `<id>-in`: key, value {"id": n}. Table `sums`: key -> {"count", "sum", "xor"}. Output `<id>-out`: {"id", "seq"}.
-Run as a program by the crash tests; TOY_CONTROL switches one protection off, so that a test can show that it matters.
+Run as a program by the crash tests: python -m tests.engine.toy APP_ID BOOTSTRAP DATA_DIR, with in the environment
+- TOY_STORE: rocksdb or memory
+- TOY_CONTROL: no-fence, at-least-once, or skip: one protection off or one fault in, so that a test shows it matters
+- TOY_COMMIT_DELAY_S: seconds that every transaction stays open between its sends and its commit
+- TOY_DEADLINE_S: of a batch
+- TOY_SESSION_S: of the consumer group
 """
 
+import asyncio
 import json
 import os
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import faust
+from aiokafka import AIOKafkaProducer
 
-from worker.engine import transaction
+from worker.engine import faust_app, transaction
 from worker.engine.engine import Engine
-from worker.engine.faust_app import build
-from worker.engine.partition import Pace
-from worker.engine.store import MemoryStores, RocksStores
+from worker.engine.partition import Pace, Processor
+from worker.engine.store import MemoryStores, RocksStores, Stores
 from worker.engine.unit import Outgoing, Table, Unit
 from worker.settings import Settings
 
 SUMS = Table("sums", b"S")
 PARTITIONS = 4
+COMMIT_DELAY_S = float(os.environ.get("TOY_COMMIT_DELAY_S", "0"))
+
+
+class SlowProducer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka has no types
+    """Leaves each transaction open for a while, so that a crash finds one."""
+
+    async def commit_transaction(self) -> None:
+        await asyncio.sleep(COMMIT_DELAY_S)
+        await super().commit_transaction()
 
 
 class UnfencedEngine(Engine):
     """Control: every owner has its own transactional id, so a former owner can still commit."""
 
-    def transactional_id(self, number):
+    def transactional_id(self, number: int) -> str:
         return f"{super().transactional_id(number)}-{os.getpid()}"
 
 
 class AtLeastOnceEngine(Engine):
     """Control: output first, then tables and positions, without a transaction."""
 
-    async def _open_producer(self, number):
-        producer = transaction.AIOKafkaProducer(
-            **self._client, enable_idempotence=True, max_batch_size=900_000
-        )
+    async def _open_producer(self, number: int) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(**self._client, enable_idempotence=True, max_batch_size=900_000)
         await producer.start()
         return producer
 
-    async def commit(self, producer, unit):
+    async def commit(self, producer: AIOKafkaProducer, unit: Unit) -> dict[bytes, int]:
         now = int(time.time() * 1000)
         for (topic, number), records in unit.outbox.items():
             await transaction.send(producer, topic, number, records, now)
+        await asyncio.sleep(COMMIT_DELAY_S)
         return {
             table.mark: await transaction.send(
                 producer,
@@ -57,18 +73,30 @@ class AtLeastOnceEngine(Engine):
         }
 
 
-ENGINES = {"": Engine, "no-fence": UnfencedEngine, "at-least-once": AtLeastOnceEngine}
+class SkippingEngine(Engine):
+    """Fault: the first record of the first fetch is lost on the way, as Faust's defects have lost some."""
+
+    lost = False
+
+    async def put(self, topic: str, number: int, generation: int, records: Sequence[Any]) -> None:
+        if not self.lost and len(records) > 1:
+            self.lost, records = True, records[1:]
+        await super().put(topic, number, generation, records)
 
 
-def main() -> None:
-    app_id, bootstrap, data = sys.argv[1:4]
-    output = f"{app_id}-out"
+ENGINES = {"": Engine, "no-fence": UnfencedEngine, "at-least-once": AtLeastOnceEngine, "skip": SkippingEngine}
 
-    def process(unit: Unit, records):
-        sums = {}
+
+def adding_up(output: str) -> Processor:
+    """What the toy does with a batch; output: the topic of the numbered events."""
+
+    def process(unit: Unit, records: Sequence[Any]) -> Callable[[], None]:
+        sums: dict[bytes, dict[str, int]] = {}
         for record in records:
-            raw = unit.get(SUMS, record.key) if record.key not in sums else None
-            total = sums.setdefault(record.key, json.loads(raw) if raw else {"count": 0, "sum": 0, "xor": 0})
+            if record.key not in sums:
+                raw = unit.get(SUMS, record.key)
+                sums[record.key] = json.loads(raw) if raw else {"count": 0, "sum": 0, "xor": 0}
+            total = sums[record.key]
             number = json.loads(record.value)["id"]
             total["count"] += 1
             total["sum"] += number
@@ -79,21 +107,30 @@ def main() -> None:
             unit.put(SUMS, key, json.dumps(total).encode())
         return lambda: None
 
+    return process
+
+
+def main() -> None:
+    """Run until told to stop."""
+    app_id, bootstrap, data = sys.argv[1:4]
+    transaction.AIOKafkaProducer = SlowProducer
+    faust_app.SESSION_S = float(os.environ.get("TOY_SESSION_S", faust_app.SESSION_S))
+    deadline_s = float(os.environ.get("TOY_DEADLINE_S", Pace().deadline_s))
     settings = Settings(
         app_id=app_id, partitions=PARTITIONS, data_dir=Path(data), store=os.environ["TOY_STORE"]
     )
-    stores = RocksStores(Path(data) / "store") if settings.store == "rocksdb" else MemoryStores()
+    stores: Stores = RocksStores(Path(data) / "store") if settings.store == "rocksdb" else MemoryStores()
     engine = ENGINES[os.environ.get("TOY_CONTROL", "")](
         app_id=app_id,
         client=settings.kafka_client(bootstrap),
         stores=stores,
         tables=[SUMS],
         inputs=[f"{app_id}-in"],
-        process=process,
-        pace=Pace(build_s=0.02, max_records=200),
+        process=adding_up(f"{app_id}-out"),
+        pace=Pace(build_s=0.02, max_records=200, deadline_s=deadline_s),
     )
-    app = build(settings, bootstrap, engine, {"in": f"{app_id}-in"}, {"web_enabled": False})
-    print("toy starts", os.getpid(), flush=True)  # noqa: T201 - the harness reads it
+    app = faust_app.build(settings, bootstrap, engine, {"in": f"{app_id}-in"}, {"web_enabled": False})
+    print("toy starts", os.getpid(), flush=True)  # noqa: T201 (for who reads the log of a failed test)
     worker = faust.Worker(app, loglevel="WARNING", override_logging=False)
     worker.spinner = None
     worker.execute_from_commandline()

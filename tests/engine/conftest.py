@@ -1,0 +1,97 @@
+"""An engine inside the test's own process, without Faust: the test plays the consumer."""
+
+import itertools
+import json
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from tests.engine.toy import SUMS, adding_up
+from tests.records import COMPACTED, Record, create_topics, read
+from worker.engine import engine as engine_module
+from worker.engine import partition, restore
+from worker.engine.engine import Engine
+from worker.engine.exits import ExitCode
+from worker.engine.partition import Pace
+from worker.engine.store import MemoryStores, Stores
+
+
+class Ended(Exception):
+    """Stands for the end of the process."""
+
+
+@pytest.fixture
+def ends(monkeypatch: pytest.MonkeyPatch) -> list[ExitCode]:
+    """The exit codes with which the engine would have ended the process."""
+    codes: list[ExitCode] = []
+
+    def die(code: ExitCode, why: str, *, error: BaseException | None = None) -> None:
+        codes.append(code)
+        raise Ended(why) from error
+
+    for module in (engine_module, partition, restore):
+        monkeypatch.setattr(module, "die", die)
+    return codes
+
+
+class Bench:
+    """Topics of one app with a single partition, and engines that take it over one after the other."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.bootstrap = bootstrap
+        self.app_id = f"bench-{uuid.uuid4().hex[:8]}"
+        self.input, self.output = f"{self.app_id}-in", f"{self.app_id}-out"
+        topics: dict[str, Mapping[str, str]] = {self.input: {}, self.output: {}}
+        topics |= {f"{self.app_id}-{table}-changelog": COMPACTED for table in ("sums", "positions")}
+        create_topics(bootstrap, 1, topics)
+        self.engines: list[Engine] = []
+        self._generations = itertools.count(1)
+
+    def engine(
+        self, stores: Stores | None = None, kind: type[Engine] = Engine, deadline_s: float = 10.0
+    ) -> Engine:
+        """A new worker's engine; its stores are empty and in memory unless given."""
+        made = kind(
+            app_id=self.app_id,
+            client={"bootstrap_servers": self.bootstrap},
+            stores=stores or MemoryStores(),
+            tables=[SUMS],
+            inputs=[self.input],
+            process=adding_up(self.output),
+            pace=Pace(build_s=0.0, deadline_s=deadline_s),
+        )
+        self.engines.append(made)
+        return made
+
+    async def take_over(self, engine: Engine) -> int:
+        """What an assignment does; returns its generation."""
+        generation = next(self._generations)
+        await engine.fence([0])
+        await engine.restore()
+        engine.begin(generation, await engine.positions([(self.input, 0)]))
+        return generation
+
+    async def send(self, numbers: Sequence[int], aborted: bool = False) -> list[Record]:
+        """Send numbers of key "k" in one transaction; returns all readable records of the input."""
+        producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, transactional_id=f"{self.app_id}-sender")
+        async with producer:
+            await producer.begin_transaction()
+            for number in numbers:
+                await producer.send_and_wait(self.input, json.dumps({"id": number}).encode(), b"k", 0)
+            await (producer.abort_transaction() if aborted else producer.commit_transaction())
+        return read(self.bootstrap, self.input)
+
+    def events(self) -> list[tuple[int, int]]:
+        """(id, seq) of every committed event."""
+        decoded = [json.loads(record.value or b"") for record in read(self.bootstrap, self.output)]
+        return [(event["id"], event["seq"]) for event in decoded]
+
+
+@pytest.fixture
+async def bench(kafka: str, ends: list[ExitCode]) -> AsyncIterator[Bench]:
+    made = Bench(kafka)
+    yield made
+    for engine in made.engines:
+        await engine.close()

@@ -1,0 +1,100 @@
+"""A transaction holds everything or nothing, also when one of its sends fails."""
+
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from tests.engine.toy import SUMS
+from tests.records import COMPACTED, create_topics, read
+from worker.engine import transaction
+from worker.engine.store import MemoryStore
+from worker.engine.unit import Outgoing, Unit
+
+SMALL = {"max.message.bytes": "1000"}
+
+
+class Topics:
+    def __init__(self) -> None:
+        name = f"tx-{uuid.uuid4().hex[:8]}"
+        self.good, self.small, self.changelog = f"{name}-good", f"{name}-small", f"{name}-sums-changelog"
+
+
+@pytest.fixture
+def topics(kafka: str) -> Topics:
+    made = Topics()
+    create_topics(kafka, 1, {made.good: {}, made.small: SMALL, made.changelog: COMPACTED})
+    return made
+
+
+@pytest.fixture
+async def producer(kafka: str, topics: Topics) -> AsyncIterator[AIOKafkaProducer]:
+    opened = await transaction.open_producer({"bootstrap_servers": kafka}, f"{topics.good}-0", 15_000)
+    yield opened
+    await opened.stop()
+
+
+def unit_for(topics: Topics, small: bytes) -> Unit:
+    unit = Unit(0, MemoryStore())
+    unit.out(topics.good, 0).append(Outgoing(b"k", b"good", [("name", b"value")]))
+    unit.out(topics.small, 0).append(Outgoing(b"k", small, []))
+    unit.put(SUMS, b"k", b"row")
+    return unit
+
+
+def committed(kafka: str, topics: Topics) -> list[bytes | None]:
+    return [r.value for topic in (topics.good, topics.small, topics.changelog) for r in read(kafka, topic)]
+
+
+async def test_events_and_table_rows_are_committed_together(
+    kafka: str, topics: Topics, producer: AIOKafkaProducer
+):
+    offsets = await transaction.commit(producer, unit_for(topics, b"small"), lambda table: topics.changelog)
+    assert committed(kafka, topics) == [b"good", b"small", b"row"]
+    assert offsets == {SUMS.mark: read(kafka, topics.changelog)[-1].offset + 1}
+    assert read(kafka, topics.good)[0].headers == {"name": b"value"}
+
+
+async def test_a_unit_with_a_record_too_large_for_its_topic_is_not_committed(
+    kafka: str, topics: Topics, producer: AIOKafkaProducer
+):
+    with pytest.raises(KafkaError):
+        await transaction.commit(producer, unit_for(topics, b"x" * 5_000), lambda table: topics.changelog)
+    await producer.abort_transaction()  # so that readers need not wait for its end
+    assert committed(kafka, topics) == []
+
+
+async def test_aiokafka_commits_a_transaction_whose_produce_failed(
+    kafka: str, topics: Topics, producer: AIOKafkaProducer
+):
+    """Why the engine awaits every produce: this is what it would publish without."""
+    await producer.begin_transaction()
+    await producer.send(topics.good, b"half", partition=0)
+    failed = await producer.send(topics.small, b"x" * 5_000, partition=0)
+    await producer.commit_transaction()
+    with pytest.raises(KafkaError):
+        await failed
+    assert committed(kafka, topics) == [b"half"]
+
+
+async def test_records_of_one_partition_keep_their_order_over_several_batches(
+    kafka: str, topics: Topics, producer: AIOKafkaProducer
+):
+    unit = Unit(0, MemoryStore())
+    wanted = [b"%05d" % number + b"x" * 100_000 for number in range(30)]
+    unit.out(topics.good, 0).extend(Outgoing(b"k", value, []) for value in wanted)
+    await transaction.commit(producer, unit, lambda table: topics.changelog)
+    assert committed(kafka, topics) == wanted
+
+
+async def test_a_newer_producer_of_the_partition_fences_the_older_one(
+    kafka: str, topics: Topics, producer: AIOKafkaProducer
+):
+    newer = await transaction.open_producer({"bootstrap_servers": kafka}, f"{topics.good}-0", 15_000)
+    with pytest.raises(KafkaError):
+        await transaction.commit(producer, unit_for(topics, b"old"), lambda table: topics.changelog)
+    await transaction.commit(newer, unit_for(topics, b"new"), lambda table: topics.changelog)
+    await transaction.close_all([newer])
+    assert committed(kafka, topics) == [b"good", b"new", b"row"]
