@@ -143,13 +143,13 @@ class HealthView(msgspec.Struct, frozen=True):
     status: Literal["alive", "ready"]
 
 
-class ProblemView(msgspec.Struct, frozen=True):
+class ProblemView(msgspec.Struct, frozen=True, kw_only=True):
     """An error (RFC 9457), never with personal data. reasons: only where the worker is not ready."""
 
+    type: str = "about:blank"
     title: str
     status: Annotated[int, msgspec.Meta(ge=400, le=599)]
     code: str
-    type: str = "about:blank"
     detail: str | msgspec.UnsetType = msgspec.UNSET
     errors: tuple[FieldErrorView, ...] = ()
     reasons: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET

@@ -21,6 +21,8 @@ _ID = {"type": "string", "minLength": 1, "maxLength": 100, "pattern": r"^[^\u000
 _SUFFIXES = {"View": "", "Data": "Request"}  # of our models' names → of the document's
 _ALWAYS = (400, 500)
 _STRING = {"type": "string"}
+_KEY = {"type": "string", "maxLength": 255, "pattern": "^[!-~]+$"}
+_CORRELATION = {"type": "string", "maxLength": 100, "pattern": "^[!-~]([ -~]*[!-~])?$"}
 _ANSWER_HEADERS = {
     "ETag": "The version, in quotes.",
     "Location": "Where the new thing, or the command's result, can be asked for.",
@@ -76,7 +78,7 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
         parameters.append(_parameter(name, "query", _STRING, description, required=True))
     if operation.access is Access.OPEN:
         return parameters
-    parameters.append(_parameter(CORRELATION_ID, "header", _visible(100), "Goes into events and comes back."))
+    parameters.append(_parameter(CORRELATION_ID, "header", _CORRELATION, "Goes into events and comes back."))
     if not operation.is_write:
         if 304 in operation.answers:
             parameters.append(
@@ -84,7 +86,7 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
             )
         return parameters
     text = "The same key, path and token make the same command; repeated, it changes nothing."
-    parameters.append(_parameter(IDEMPOTENCY_KEY, "header", _visible(255), text))
+    parameters.append(_parameter(IDEMPOTENCY_KEY, "header", _KEY, text))
     if 412 in operation.errors:
         text = "`*`, or the version in quotes that the customer must have."
         schema = {"type": "string", "pattern": r'^(\*|"[1-9][0-9]{0,17}")$'}
@@ -97,10 +99,6 @@ def _parameter(
 ) -> dict[str, Any]:
     parameter = {"name": name, "in": place, "required": required, "schema": dict(schema)}
     return {**parameter, "description": description} if description else parameter
-
-
-def _visible(most: int) -> dict[str, Any]:
-    return {"type": "string", "minLength": 1, "maxLength": most, "pattern": "^[!-~]+$"}
 
 
 def _responses(operation: Operation, authenticated: bool) -> dict[str, Any]:
