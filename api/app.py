@@ -22,6 +22,7 @@ from api.pages import scrape
 from api.read_copy import ReadCopy
 from api.routing import guard, routes_of
 from api.table import CUSTOMER_OPERATIONS, METRICS, PAGE_OPERATIONS
+from api.watching import watch
 from worker.gateway import Gateway
 from worker.settings import Settings
 
@@ -86,7 +87,7 @@ def build(settings: Settings, gateway: Gateway, rules_currency: str) -> ApiParts
         openapi=msgspec.json.encode(document(operations, authenticated=settings.authenticated)),
     )
     routes = routes_of(operations, context)
-    return ApiParts(operations, routes, [guard(routes)], _lifespan(context))
+    return ApiParts(operations, routes, [watch, guard(routes)], _lifespan(context))
 
 
 def metrics_application() -> web.Application:

@@ -33,6 +33,7 @@ from redis.exceptions import RedisError
 
 from api.contracts import encode
 from api.representation import customer_view, points_view
+from worker import metrics
 from worker.domain.state import Customer
 from worker.gateway import Gateway, NotOwned
 
@@ -93,12 +94,14 @@ class ReadCopy:
         self._changed: dict[str, None] = {}  # a set in order of change
         self._rebuilding: dict[int, Iterator[Customer]] = {}
         self._markers_due = 0.0  # time.monotonic()
+        self._written_at = time.monotonic()
         self._run = uuid4().hex
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Follows commits and writes until the block ends."""
         self._gateway.on_commit(self.changed)
+        metrics.watch_read_copy(self)
         writer = asyncio.create_task(self._write_for_ever(), name="read copy")
         try:
             yield
@@ -116,6 +119,19 @@ class ReadCopy:
             self._changed.clear()
             self._rebuilding.clear()
             self._run = uuid4().hex
+
+    def waiting_customers(self) -> int:
+        """Changed, and not yet written."""
+        return len(self._changed)
+
+    def waiting_partitions(self) -> int:
+        """Being written in full."""
+        return len(self._rebuilding)
+
+    def lag_seconds(self) -> float:
+        """0 while nothing waits, else since the last write that succeeded."""
+        waits = self._changed or self._rebuilding
+        return time.monotonic() - self._written_at if waits else 0.0
 
     async def read(self, customer_id: str, kind: Copied) -> StaleCopy | None:
         """The copy, None when there is none or Redis does not answer in time."""
@@ -138,6 +154,7 @@ class ReadCopy:
             try:
                 busy = await self._write_some()
             except (RedisError, OSError, TimeoutError) as error:
+                metrics.READ_COPY_ERRORS.inc()
                 if backoff == 0.0:
                     log.warning("Redis does not answer; the read copy waits", error=type(error).__name__)
                 backoff = min(max(2 * backoff, FIRST_BACKOFF_SECONDS), LONGEST_BACKOFF_SECONDS)
@@ -168,6 +185,7 @@ class ReadCopy:
         except (RedisError, OSError, TimeoutError):
             self.changed(ids)
             raise
+        self._written_at = time.monotonic()
         return busy
 
     async def _look_at_markers(self) -> None:

@@ -17,6 +17,7 @@ from api.calls import Call, Context
 from api.headers import CORRELATION, CORRELATION_ID, correlation_id
 from api.operations import Operation
 from api.problems import Problem, invalid, of_http_exception
+from api.watching import route_of, shown_correlation
 from worker.wire.fields import has_control_characters
 
 MAX_ID_CHARS = 100
@@ -30,7 +31,7 @@ def routes_of(operations: Sequence[Operation], context: Context) -> list[web.Rou
 
 
 def guard(routes: Sequence[web.RouteDef]) -> Middleware:
-    """The only middleware: hides foreign routes, turns errors into problems, adds the correlation id."""
+    """The middleware that hides foreign routes, turns errors into problems, adds the correlation id."""
     ours = frozenset(route.handler for route in routes)
 
     @web.middleware
@@ -45,7 +46,7 @@ def guard(routes: Sequence[web.RouteDef]) -> Middleware:
         except web.HTTPException as error:
             response = of_http_exception(error).response()
         except Exception as error:
-            log.error("an HTTP request failed", error=type(error).__name__, exc_info=error)
+            _log_failure(request, error)
             response = Problem("INTERNAL_ERROR").response()
         if response.status == 408 and isinstance(response, web.Response):
             response.force_close()
@@ -69,11 +70,23 @@ def _endpoint(operation: Operation, context: Context) -> Handler:
     return handle
 
 
+def _log_failure(request: web.Request, error: Exception) -> None:
+    _correlation_to_show(request)
+    log.error(
+        "an HTTP request failed",
+        route=route_of(request),
+        correlation_id=shown_correlation(request),
+        error=type(error).__name__,
+        exc_info=error,
+    )
+
+
 def _correlation_to_show(request: web.Request) -> str:
-    if CORRELATION in request:
-        return request[CORRELATION]
-    try:
-        given = correlation_id(request)
-    except Problem:
-        given = None
-    return given or str(uuid4())
+    """The client's, the command's, or a new one; the same however often it is asked for."""
+    if CORRELATION not in request:
+        try:
+            given = correlation_id(request)
+        except Problem:
+            given = None
+        request[CORRELATION] = given or str(uuid4())
+    return request[CORRELATION]

@@ -128,10 +128,14 @@ def count_output(
         DEAD_LETTERS.labels(str(reason)).inc(count)
 
 
+def known_method(method: str) -> str:
+    """The HTTP method, or `other`: a client may send any word."""
+    return method if method in _METHODS else "other"
+
+
 def count_request(method: str, route: str | None, status: int, seconds: float) -> None:
     """Count one answered HTTP request. route: the template, None for a request that met none."""
-    method = method if method in _METHODS else "other"
-    route = route or "none"
+    method, route = known_method(method), route or "none"
     HTTP_REQUESTS.labels(method, route, str(status)).inc()
     HTTP_SECONDS.labels(method, route).observe(seconds)
 

@@ -5,6 +5,7 @@ import contextlib
 import gc
 import logging
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import faust
@@ -12,11 +13,11 @@ import structlog
 from aiohttp.web import AppRunner, TCPSite
 from mode import Service
 
-from agents.batch import Routing
+from agents.batch import Batch, Routing
 from agents.processor import Processor
 from api import app as api
 from tables import ALL
-from worker import admin
+from worker import admin, metrics
 from worker.app import slots
 from worker.app.live_gateway import LiveGateway
 from worker.engine import guard
@@ -67,7 +68,8 @@ def run(settings: Settings, bootstrap: str) -> int:
         stores=stores,
         tables=ALL,
         inputs=tuple(inputs.values()),
-        process=Processor(routing, rules, gateway.committed),
+        process=Processor(routing, rules, _counted(gateway, routing)),
+        observer=metrics.EngineMetrics(),
     )
     port = settings.web_port or _free_port(settings.web_host)
     url = settings.public_url(port)
@@ -76,8 +78,20 @@ def run(settings: Settings, bootstrap: str) -> int:
     app = build(settings, bootstrap, engine, inputs, web)
     app.mount(parts)
     gateway.attach(app, engine, client)
+    metrics.watch_worker(gateway)
     log.info("worker starts", url=url, partitions=settings.partitions)
     return _execute(app, Companion(app, gateway, settings))
+
+
+def _counted(gateway: LiveGateway, routing: Routing) -> Callable[[Batch, list[str], int], None]:
+    """What the processor calls with each committed batch: whoever waits for its results, then the metrics."""
+
+    def committed(batch: Batch, changed: list[str], inputs: int) -> None:
+        gateway.committed(batch, changed, inputs)
+        events = batch.unit.outbox.get((routing.events, batch.unit.partition), ())
+        metrics.count_output(events, batch.results, batch.dead_letters)
+
+    return committed
 
 
 def _ensure_topics(settings: Settings, client: dict[str, Any], catalogue: Catalogue) -> None:

@@ -1,0 +1,64 @@
+"""Every answered request: a metric, and a log line that tells nothing of what was sent.
+
+Rules:
+- The route's template, never the path, which holds ids that somebody chose.
+- Writes and failures are logged at `info`, the rest at `debug`.
+- A correlation id is shown when it looks like an id: letters and digits, no spaces or signs. Clients choose it, and
+  one that holds a name, an email or a phone must not get into a log.
+"""
+
+import re
+import time
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from api.headers import CORRELATION
+from worker import metrics
+
+CLIENT_GONE = 499  # what nginx calls it
+
+log = structlog.get_logger(__name__)
+
+_READING = frozenset({"GET", "HEAD"})
+_LOOKS_LIKE_AN_ID = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9._:-]{1,100}")
+
+
+@web.middleware
+async def watch(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The outermost middleware: it sees the answer as the client gets it."""
+    started = time.monotonic()
+    status = CLIENT_GONE  # unless there is an answer
+    try:
+        response = await handler(request)
+        status = response.status
+    finally:
+        _tell(request, status, time.monotonic() - started)
+    return response
+
+
+def route_of(request: web.Request) -> str | None:
+    """The template of the route that the request met, None when it met none."""
+    resource = request.match_info.route.resource
+    return None if resource is None else resource.canonical
+
+
+def shown_correlation(request: web.Request) -> str:
+    """The correlation id for a log line."""
+    given = request.get(CORRELATION, "")
+    return given if _LOOKS_LIKE_AN_ID.fullmatch(given) else "(not shown)"
+
+
+def _tell(request: web.Request, status: int, seconds: float) -> None:
+    route = route_of(request)
+    metrics.count_request(request.method, route, status, seconds)
+    say = log.debug if request.method in _READING and status < 400 else log.info
+    say(
+        "request",
+        method=metrics.known_method(request.method),
+        route=route,
+        status=status,
+        ms=round(seconds * 1000, 1),
+        correlation_id=shown_correlation(request),
+    )
