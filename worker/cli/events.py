@@ -76,4 +76,4 @@ def _print_one(record: ConsumerRecord, console: Console, *, raw: bool) -> None:
     if raw:
         sys.stdout.buffer.write(record.value + b"\n")
     else:
-        console.print(pretty(record.value))
+        console.print(pretty(record.value), no_wrap=True, overflow="ellipsis")
