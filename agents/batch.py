@@ -19,6 +19,7 @@ from worker.domain.rules import RuleBook
 from worker.domain.state import CustomerRow
 from worker.engine.unit import Headers, Outgoing, Unit
 from worker.topics import Catalogue
+from worker.tracing import TRACEPARENT, traceparent_of
 from worker.wire import claims
 from worker.wire.cards import bytes_contain_card_number
 from worker.wire.events import encode_events
@@ -74,7 +75,17 @@ class Batch:
         self.customers = CustomerRows(unit)
         self.results: list[CommandResult] = []
         self.dead_letters: dict[str, int] = {}
+        self._trace: bytes | None = None  # the traceparent of the input at hand
         self._time = format_time(now)
+
+    def follow(self, source: Source) -> None:
+        """What is sent from here on belongs to this input's trace, if it has one."""
+        if source.headers or self._trace is not None:
+            self._trace = traceparent_of(source.headers)
+
+    def trace_headers(self) -> Headers:
+        """The header that carries the trace on; none without a trace."""
+        return [] if self._trace is None else [(TRACEPARENT, self._trace)]
 
     def ledger(self, customer_id: str) -> ledger.CustomerLedger:
         """The customer's ledger as this batch sees it."""
@@ -101,17 +112,20 @@ class Batch:
         encoded = encode_events(customer.id, key, causation, correlation, before, self._time, events)
         if encoded:
             record_key = self.routing.home(customer.id)[1]
-            headers = self.routing.event_headers
+            headers = self.routing.event_headers if self._trace is None else self._traced_event_headers
             self.unit.out(self.routing.events, self.unit.partition).extend(
                 [Outgoing(record_key, value, headers(ce_type)) for ce_type, value in encoded]
             )
+
+    def _traced_event_headers(self, ce_type: bytes) -> Headers:
+        return [*self.routing.event_headers(ce_type), *self.trace_headers()]
 
     def answer(self, result: CommandResult) -> None:
         """Publish a command's result."""
         self.results.append(result)
         key = self.routing.home(result.customer_id)[1]
         self.unit.out(self.routing.results, self.unit.partition).append(
-            Outgoing(key, encode_result(result), [])
+            Outgoing(key, encode_result(result), self.trace_headers())
         )
 
     def dead_letter(self, source: Source, error: DeadLettered) -> None:

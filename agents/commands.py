@@ -114,6 +114,7 @@ def _work_off_queue(batch: Batch, row: CustomerRow, customer_id: str) -> None:
             return
         waiting.put(batch.unit, customer_id, waiting.COMMAND, waiting_id, None)
         row.queued -= 1
+        batch.follow(source)
         _handle(batch, row, decode_command(source.value, source.headers))
 
 
@@ -126,7 +127,9 @@ def _next_queued(batch: Batch, received: ReceivedCommand) -> int:
 
 def _to_claims(batch: Batch, email: str, message: ClaimEmail | ReleaseEmail) -> None:
     partition, key = batch.routing.home(email_hash(email))
-    batch.unit.out(batch.routing.email_claims, partition).append(Outgoing(key, claims.encode(message), []))
+    batch.unit.out(batch.routing.email_claims, partition).append(
+        Outgoing(key, claims.encode(message), batch.trace_headers())
+    )
 
 
 def _finish(

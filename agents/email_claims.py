@@ -36,4 +36,6 @@ def claim(batch: Batch, source: Source) -> None:
 def _answer(batch: Batch, message: ClaimEmail, granted: bool) -> None:
     partition, key = batch.routing.home(message.customer_id)
     answer = claims.encode(ClaimAnswer(message.claim_id, message.customer_id, granted))
-    batch.unit.out(batch.routing.inbox, partition).append(Outgoing(key, answer, _HEADERS))
+    batch.unit.out(batch.routing.inbox, partition).append(
+        Outgoing(key, answer, [*_HEADERS, *batch.trace_headers()])
+    )

@@ -49,6 +49,7 @@ class Processor:
         for record in records:
             if record.value is None:
                 continue
+            batch.follow(record)
             try:
                 handlers[record.topic](batch, record)
             except DeadLettered as error:

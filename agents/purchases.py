@@ -65,6 +65,7 @@ def release_waiting(batch: Batch, row: CustomerRow, customer: Customer) -> None:
     found.sort(key=lambda each: (each[0].occurred_at, each[1].topic, each[1].partition, each[1].offset))
     for purchase, source, kind, waiting_id in found:
         waiting.put(batch.unit, customer_id, kind, waiting_id, None)
+        batch.follow(source)
         try:
             count(batch, purchase, row, customer)
         except DeadLettered as error:

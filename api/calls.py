@@ -8,9 +8,11 @@ from aiohttp import web
 
 from api.auth import Authenticator, Principal
 from api.forwarding import Forwarder
-from api.headers import CORRELATION_ID, HOP
+from api.headers import CORRELATION_ID, HOP, traceparent
 from api.read_copy import ReadCopy
+from api.rendering import Renderings
 from worker.gateway import Gateway
+from worker.tracing import TRACEPARENT
 
 _REMEMBERED_COMMANDS = 10_000
 _REMEMBERED_SECONDS = 900.0
@@ -36,10 +38,10 @@ class SentCommands:
 
 
 class Context(msgspec.Struct, frozen=True):
-    """What all views share. currency: the rules' one; read_copy: None without Redis."""
+    """What all views share. read_copy: None without Redis."""
 
     gateway: Gateway
-    currency: str
+    renderings: Renderings
     authenticator: Authenticator
     forwarder: Forwarder
     read_copy: ReadCopy | None
@@ -71,4 +73,6 @@ class Call(msgspec.Struct, frozen=True):
 
     def onward_headers(self) -> dict[str, str]:
         """What travels on with a forwarded request beside its own headers."""
-        return {} if self.correlation_id is None else {CORRELATION_ID: self.correlation_id}
+        headers = {} if self.correlation_id is None else {CORRELATION_ID: self.correlation_id}
+        trace = traceparent(self.request)
+        return headers if trace is None else {**headers, TRACEPARENT: trace.decode()}

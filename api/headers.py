@@ -4,6 +4,7 @@ Rules:
 - If-Match takes `*` or one entity tag. `*` asks only that the customer exists; a tag that is not one of our versions
   ("abc", W/"3") matches nothing, which version 0 says; lists and unquoted text are 400.
 - If-None-Match compares weakly, as RFC 9110 says; what cannot be read is ignored.
+- traceparent: passed on when it is one of W3C Trace Context.
 - Idempotency-Key: 1 to 255 visible ASCII characters. X-Correlation-ID: 1 to 100 printable ones.
 """
 
@@ -12,6 +13,7 @@ import re
 from aiohttp import web
 
 from api.problems import invalid
+from worker.tracing import TRACEPARENT, checked
 
 HOP = "X-Customer-Context-Hop"
 IDEMPOTENCY_KEY = "Idempotency-Key"
@@ -63,6 +65,12 @@ def correlation_id(request: web.Request) -> str | None:
     if CORRELATION_ID not in request.headers:
         return None
     return _single(request, CORRELATION_ID, _CORRELATION)
+
+
+def traceparent(request: web.Request) -> bytes | None:
+    """The request's W3C trace context; None when there is none that can be read, for it asks for nothing."""
+    values = request.headers.getall(TRACEPARENT, ())
+    return checked(values[0].encode(errors="replace")) if len(values) == 1 else None
 
 
 def _single(request: web.Request, name: str, form: re.Pattern[str]) -> str | None:

@@ -15,7 +15,7 @@ from api.calls import Call
 from api.commands import NewCommand
 from api.elsewhere import AWAY
 from api.forwarding import WRITE_SECONDS, OwnerUnreachable
-from api.headers import IDEMPOTENCY_KEY
+from api.headers import IDEMPOTENCY_KEY, traceparent
 from api.problems import of_result, unavailable
 from worker.gateway import CommandNotSent, NotOwned
 from worker.wire.results import CommandResult
@@ -75,7 +75,7 @@ async def _at_owner(call: Call, command: NewCommand, partition: int) -> web.Resp
 
 async def _produce(call: Call, command: NewCommand) -> None:
     try:
-        await call.gateway.send_command(command.customer_id, command.encode())
+        await call.gateway.send_command(command.customer_id, command.encode(), traceparent(call.request))
     except CommandNotSent:
         raise unavailable(_NOT_PRODUCED) from None
     call.context.sent.remember(command.customer_id, command.command_id)

@@ -63,7 +63,7 @@ class Gateway(Protocol):
     def email_owner(self, email_hash: str) -> str | None:
         """The customerId that owns the email, from the claims partition of that hash. Raises NotOwned."""
 
-    async def send_command(self, customer_id: str, command: bytes) -> None:
+    async def send_command(self, customer_id: str, command: bytes, traceparent: bytes | None = None) -> None:
         """Produce to customer.commands, key customerId, and wait for the ack. Raises CommandNotSent."""
 
     async def command_result(self, customer_id: str, command_id: str, within: float) -> CommandResult | None:

@@ -159,12 +159,12 @@ class InMemoryGateway:
         self._check(email_hash)
         return self.world.emails.get(email_hash)
 
-    async def send_command(self, customer_id: str, command: bytes) -> None:
+    async def send_command(self, customer_id: str, command: bytes, traceparent: bytes | None = None) -> None:
         if not self.can_send:
             raise CommandNotSent
         received = decode_command(command, [])
         assert received.customer_id == customer_id
-        self.world.records.append({"value": command, "received": received})
+        self.world.records.append({"value": command, "received": received, "traceparent": traceparent})
         if not self.world.silent:
             asyncio.get_running_loop().call_soon(self.world.take, received)
 

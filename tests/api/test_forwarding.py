@@ -173,8 +173,8 @@ async def test_a_partition_that_leaves_while_a_write_waits_is_202(pair: Pair, wo
     home, second = pair[1], pair[3]
     send = second.send_command
 
-    async def send_and_lose(customer_id: str, command: bytes) -> None:
-        await send(customer_id, command)
+    async def send_and_lose(customer_id: str, command: bytes, traceparent: bytes | None = None) -> None:
+        await send(customer_id, command, traceparent)
         await asyncio.sleep(0.05)
         world.owners.clear()
 

@@ -17,6 +17,7 @@ from worker.engine.engine import Engine
 from worker.engine.hooks import EngineApp
 from worker.gateway import CommandNotSent, CommandState, NotOwned, Readiness
 from worker.topics import Catalogue
+from worker.tracing import TRACEPARENT
 from worker.wire.commands import decode_command
 from worker.wire.results import CommandResult
 
@@ -98,14 +99,15 @@ class LiveGateway:
         claim = email_claims.read(self._rows(email_hash), email_hash)
         return claim.customer_id if claim else None
 
-    async def send_command(self, customer_id: str, command: bytes) -> None:
+    async def send_command(self, customer_id: str, command: bytes, traceparent: bytes | None = None) -> None:
         partition, key = self._routing.home(customer_id)
+        headers = [] if traceparent is None else [(TRACEPARENT, traceparent)]
         if self._producer is None:
             raise CommandNotSent
         try:
             async with asyncio.timeout(_SEND_S):
                 await self._producer.send_and_wait(
-                    self._routing.commands, command, key=key, partition=partition
+                    self._routing.commands, command, key=key, partition=partition, headers=headers
                 )
         except (KafkaError, TimeoutError) as error:
             raise CommandNotSent from error
