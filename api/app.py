@@ -20,6 +20,7 @@ from api.openapi import document
 from api.operations import Operation
 from api.pages import scrape
 from api.read_copy import ReadCopy
+from api.rendering import Renderings
 from api.routing import guard, routes_of
 from api.table import CUSTOMER_OPERATIONS, METRICS, PAGE_OPERATIONS
 from api.watching import watch
@@ -79,7 +80,7 @@ def build(settings: Settings, gateway: Gateway, rules_currency: str) -> ApiParts
         read_copy = ReadCopy(settings.redis_url.get_secret_value(), settings.app_id, gateway, rules_currency)
     context = Context(
         gateway=gateway,
-        currency=rules_currency,
+        renderings=Renderings(rules_currency),
         authenticator=Authenticator(settings),
         forwarder=Forwarder(),
         read_copy=read_copy,

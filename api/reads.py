@@ -12,7 +12,7 @@ from api.elsewhere import AWAY, ask_owner, find_elsewhere, read_elsewhere
 from api.headers import etag, is_known
 from api.problems import Problem, invalid, unavailable
 from api.read_copy import Copied
-from api.representation import customer_view, points_view
+from api.representation import points_view
 from worker.domain.state import Customer
 from worker.gateway import NotOwned
 from worker.wire.email import email_hash, normalise_email
@@ -83,6 +83,7 @@ async def get_command(call: Call) -> web.Response:
 def _committed(call: Call) -> Customer:
     customer = call.gateway.customer(call.customer_id)
     if customer is None:
+        call.context.renderings.forget(call.customer_id)
         raise customer_not_found()
     return customer
 
@@ -91,7 +92,7 @@ def _customer(call: Call, customer: Customer) -> web.Response:
     tag = etag(customer.version)
     if is_known(call.request, customer.version):
         return not_modified(tag)
-    return json_response(customer_view(customer, call.context.currency), headers={"ETag": tag})
+    return raw_response(call.context.renderings.of(customer), headers={"ETag": tag})
 
 
 def _email_of(request: web.Request) -> str:

@@ -7,7 +7,7 @@ Rules:
 """
 
 from collections.abc import Sequence
-from uuid import uuid4
+from os import urandom
 
 import structlog
 from aiohttp import web
@@ -65,7 +65,8 @@ def _endpoint(operation: Operation, context: Context) -> Handler:
         for name, value in request.match_info.items():
             if len(value) > MAX_ID_CHARS or has_control_characters(value):
                 raise invalid((name, "invalid"))
-        return await view(Call(context, request, principal, correlation_id(request)))
+        correlation = correlation_id(request) if CORRELATION_ID in request.headers else None
+        return await view(Call(context, request, principal, correlation))
 
     return handle
 
@@ -88,5 +89,5 @@ def _correlation_to_show(request: web.Request) -> str:
             given = correlation_id(request)
         except Problem:
             given = None
-        request[CORRELATION] = given or str(uuid4())
+        request[CORRELATION] = given or urandom(16).hex()
     return request[CORRELATION]

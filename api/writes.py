@@ -5,14 +5,13 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from api.answers import customer_not_found, customer_path, json_response, no_content, pending
+from api.answers import customer_not_found, customer_path, json_response, no_content, pending, raw_response
 from api.bodies import read_json
 from api.calls import Call
 from api.commands import NewCommand, command_from
 from api.headers import etag
 from api.representation import (
     address_view,
-    customer_view,
     payment_method_view,
     points_view,
     preferences_view,
@@ -103,12 +102,11 @@ def _address_id(call: Call) -> dict[str, str]:
 
 def _created(call: Call, command: NewCommand, customer: Customer) -> web.Response:
     headers = {"Location": customer_path(customer.id), "ETag": etag(customer.version)}
-    return json_response(customer_view(customer, call.context.currency), 201, headers)
+    return raw_response(call.context.renderings.of(customer), 201, headers)
 
 
 def _customer(call: Call, command: NewCommand, customer: Customer) -> web.Response:
-    view = customer_view(customer, call.context.currency)
-    return json_response(view, headers={"ETag": etag(customer.version)})
+    return raw_response(call.context.renderings.of(customer), headers={"ETag": etag(customer.version)})
 
 
 def _preferences(call: Call, command: NewCommand, customer: Customer) -> web.Response:
