@@ -8,7 +8,6 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-import faust
 import structlog
 from aiohttp.web import AppRunner, TCPSite
 from mode import Service
@@ -23,6 +22,7 @@ from worker.app.live_gateway import LiveGateway
 from worker.engine import guard
 from worker.engine.engine import Engine
 from worker.engine.faust_app import build
+from worker.engine.faust_worker import EngineWorker
 from worker.engine.hooks import EngineApp
 from worker.engine.partition import POSITIONS
 from worker.engine.store import MemoryStores, RocksStores, Stores
@@ -103,7 +103,7 @@ def _ensure_topics(settings: Settings, client: dict[str, Any], catalogue: Catalo
 
 def _execute(app: EngineApp, companion: "Companion") -> int:
     _quieten_gc()
-    worker = faust.Worker(app, companion, loglevel="WARNING", override_logging=False)
+    worker = EngineWorker(app, companion, loglevel="WARNING", override_logging=False)
     worker.spinner = (
         None  # it would write to the terminal, and above INFO set the root logger to DEBUG for good
     )

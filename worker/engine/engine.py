@@ -196,6 +196,11 @@ class Engine:
         """Partitions that are restored and being processed here."""
         return frozenset(self._partitions) if self._active else frozenset()
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether no partition is being processed, so that the process may end without further ado."""
+        return not any(partition.running for partition in tuple(self._partitions.values()))
+
     def store(self, number: int) -> Store | None:
         """The committed tables of a held partition, else None."""
         partition = self._partitions.get(number) if self._active else None

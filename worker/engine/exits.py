@@ -30,6 +30,16 @@ class ExitCode(IntEnum):
 def die(code: ExitCode, why: str, *, error: BaseException | None = None) -> NoReturn:
     """Log and end the process without clean-up. why holds no personal data; worker.logs keeps the values of error out."""
     log.critical("worker ends", exit_code=int(code), why=why, exc_info=error)
+    _exit(code)
+
+
+def leave(why: str) -> NoReturn:
+    """End the process cleanly, but without waiting for anything any more."""
+    log.warning("worker leaves", why=why)
+    _exit(0)
+
+
+def _exit(code: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -41,6 +41,9 @@ SOURCES = {
     "faust.app.base:App._new_transport": "42db531312dd776f",
     "faust.app.base:App._on_partitions_revoked": "d5c895bbe57dc73a",
     "faust.app.base:App._on_partitions_assigned": "de932b7927db85b3",
+    "mode.worker:Worker._stop_on_signal": "beff8fabfeb1e1e3",
+    "mode.worker:Worker.execute_from_commandline": "212e98f635d7a69b",
+    "mode.worker:Worker.stop_and_shutdown": "bf1608cc301123cf",
     "aiokafka.producer.sender:Sender._do_txn_commit": "8263eaebb7c30ea1",
     "aiokafka.producer.sender:Sender._sender_routine": "2380dc5e333d9ebd",
 }

@@ -9,7 +9,6 @@ several of its defaults lose data). worker.engine.guard refuses to run on any ot
 
 import asyncio
 import logging
-import threading
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -36,7 +35,6 @@ _FAUST_TALK = logging.getLogger("faust.worker")
 _FETCH_S = 0.2
 _EVENT_RECORDS = 2_000
 _EVENTS_AHEAD = 16
-_SHUTDOWN_S = 10.0
 
 
 class EngineConsumerThread(driver.AIOKafkaConsumerThread):
@@ -86,13 +84,8 @@ class EngineConsumer(driver.Consumer):
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def on_stop(self) -> None:
-        # A crash is always safe, a hang is not.
-        timer = threading.Timer(_SHUTDOWN_S, die, (ExitCode.SHUTDOWN_DEADLINE, "shutdown took too long"))
-        timer.daemon = True
-        timer.start()
         await self.app.engine.close()
         await super().on_stop()
-        timer.cancel()
 
     # Offsets are committed by the engine's transactions: Faust's bookkeeping is off.
 

@@ -73,6 +73,11 @@ class Partition:
         return {topic.decode(): int(offset) for topic, offset in self.store.scan(POSITIONS.mark)}
 
     @property
+    def running(self) -> bool:
+        """Whether the loop runs, or still finishes its last transaction."""
+        return self._task is not None and not self._task.done()
+
+    @property
     def queued(self) -> int:
         return len(self._queue)
 
