@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # it re-exports
 
 COMPACTED = {"cleanup.policy": "compact"}
 _WITHIN_S = 20.0
@@ -68,7 +68,7 @@ def end_of(bootstrap: str, topic: str, partition: int) -> int:
 
 
 def _until_the_ends(consumer: Any, partitions: int) -> Iterable[Record]:
-    ended = set()
+    ended: set[int] = set()
     while len(ended) < partitions:
         for message in consumer.consume(5_000, 0.2):
             error = message.error()

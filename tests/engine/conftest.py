@@ -75,7 +75,9 @@ class Bench:
 
     async def send(self, numbers: Sequence[int], aborted: bool = False) -> list[Record]:
         """Send numbers of key "k" in one transaction; returns all readable records of the input."""
-        producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, transactional_id=f"{self.app_id}-sender")
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self.bootstrap, transactional_id=f"{self.app_id}-sender"
+        )
         async with producer:
             await producer.begin_transaction()
             for number in numbers:

@@ -95,9 +95,10 @@ def rebalances(admin: AdminClient, group: str) -> bool:
     return bool(state == ConsumerGroupState.PREPARING_REBALANCING)
 
 
-@pytest.mark.parametrize("after_s", [0.05, 0.3])
+@pytest.mark.parametrize("after_s", [0.05, 0.3, 0.5])
 def test_sigterm_during_the_start_ends_the_worker_cleanly(kafka: str, start: Start, after_s: float):
     app_id = make_topics(kafka)
+    until_it_processes(start(app_id, "settled"))
     toy = start(app_id, "toy")
     assert look_after_until((), lambda: "toy starts" in toy.log, within_s=10.0)
     look_after_until((), lambda: False, within_s=after_s)

@@ -18,11 +18,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import faust
 from aiokafka import AIOKafkaProducer
 
 from worker.engine import faust_app, transaction
 from worker.engine.engine import Engine
+from worker.engine.faust_worker import EngineWorker
 from worker.engine.partition import Pace, Processor
 from worker.engine.store import MemoryStores, RocksStores, Stores
 from worker.engine.unit import Outgoing, Table, Unit
@@ -113,7 +113,7 @@ def adding_up(output: str) -> Processor:
 def main() -> None:
     """Run until told to stop."""
     app_id, bootstrap, data = sys.argv[1:4]
-    transaction.AIOKafkaProducer = SlowProducer
+    transaction.AIOKafkaProducer = SlowProducer  # type: ignore[attr-defined]  # what the module itself uses
     faust_app.SESSION_S = float(os.environ.get("TOY_SESSION_S", faust_app.SESSION_S))
     deadline_s = float(os.environ.get("TOY_DEADLINE_S", Pace().deadline_s))
     settings = Settings(
@@ -131,7 +131,7 @@ def main() -> None:
     )
     app = faust_app.build(settings, bootstrap, engine, {"in": f"{app_id}-in"}, {"web_enabled": False})
     print("toy starts", os.getpid(), flush=True)  # noqa: T201 (for who reads the log of a failed test)
-    worker = faust.Worker(app, loglevel="WARNING", override_logging=False)
+    worker = EngineWorker(app, loglevel="WARNING", override_logging=False)
     worker.spinner = None
     worker.execute_from_commandline()
 
