@@ -34,10 +34,9 @@ def command(batch: Batch, source: Source, forwarded: bool = False) -> None:
     if row.pending is None:
         _handle(batch, row, received)
     else:
-        waiting.put(
-            batch.unit, received.customer_id, waiting.COMMAND, f"{_next_queued(batch, received):010d}", source
-        )
         row.queued += 1
+        row.queue_end += 1
+        waiting.put(batch.unit, received.customer_id, waiting.COMMAND, _place(row.queue_end), source)
         batch.customers.changed(received.customer_id, row)
 
 
@@ -105,24 +104,21 @@ def _complete(batch: Batch, row: CustomerRow, pending: PendingClaim) -> None:
 
 
 def _work_off_queue(batch: Batch, row: CustomerRow, customer_id: str) -> None:
-    if not row.queued:
-        return
-    for waiting_id, source in sorted(
-        waiting.scan(batch.unit, customer_id, waiting.COMMAND), key=lambda each: each[0]
-    ):
-        if row.pending is not None:
-            return
-        waiting.put(batch.unit, customer_id, waiting.COMMAND, waiting_id, None)
+    while row.queued and row.pending is None:
+        place = _place(row.queue_end - row.queued + 1)
+        source = waiting.read(batch.unit, customer_id, waiting.COMMAND, place)
+        if source is None:
+            raise ValueError(f"the queue of commands of {customer_id} has a gap")
+        waiting.put(batch.unit, customer_id, waiting.COMMAND, place, None)
         row.queued -= 1
         batch.follow(source)
         _handle(batch, row, decode_command(source.value, source.headers))
+    if not row.queued:
+        row.queue_end = 0
 
 
-def _next_queued(batch: Batch, received: ReceivedCommand) -> int:
-    ids = [
-        int(waiting_id) for waiting_id, _ in waiting.scan(batch.unit, received.customer_id, waiting.COMMAND)
-    ]
-    return max(ids, default=0) + 1
+def _place(number: int) -> str:
+    return f"{number:010d}"
 
 
 def _to_claims(batch: Batch, email: str, message: ClaimEmail | ReleaseEmail) -> None:

@@ -67,7 +67,8 @@ class CustomerRow(msgspec.Struct, omit_defaults=True):
     """A row of the customers table.
 
     customer: None while unknown. email_claim: the id of the claim that holds the customer's email. waiting: how many
-    orders and payments wait for the registration. queued: how many commands wait for the pending claim.
+    orders and payments wait for the registration. queued: how many commands wait for the pending claim; queue_end: the
+    number of the last one, counted from 1 since the queue was last empty.
     """
 
     customer: Customer | None = None
@@ -75,6 +76,7 @@ class CustomerRow(msgspec.Struct, omit_defaults=True):
     pending: PendingClaim | None = None
     waiting: int = 0
     queued: int = 0
+    queue_end: int = 0
 
 
 # Kinds of ledger lines: the middle part of a ledger key.
