@@ -69,18 +69,15 @@ async def send(
     """Send records in order as record batches and wait for the acks. Returns the offset after the last one."""
     end = 0
     batch = producer.create_batch()
-    for record in records:
-        if not _append(batch, record, timestamp):
+    append = batch.append
+    for key, value, headers in records:
+        if append(timestamp=timestamp, key=key, value=value, headers=headers) is None:  # full
             end = await _deliver(producer, batch, topic, partition)
             batch = producer.create_batch()
-            if not _append(batch, record, timestamp):
+            append = batch.append
+            if append(timestamp=timestamp, key=key, value=value, headers=headers) is None:
                 raise ValueError("a record does not fit into an empty batch")
     return await _deliver(producer, batch, topic, partition) if batch.record_count() else end
-
-
-def _append(batch: Any, record: Outgoing, timestamp: int) -> bool:
-    appended = batch.append(timestamp=timestamp, key=record.key, value=record.value, headers=record.headers)
-    return appended is not None
 
 
 async def _deliver(producer: AIOKafkaProducer, batch: Any, topic: str, partition: int) -> int:
