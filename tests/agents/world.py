@@ -16,7 +16,7 @@ from agents.processor import Processor
 from tables import customers
 from tables.rows import Committed
 from worker.domain.rules import DEFAULT_RULES, RuleBook
-from worker.domain.state import CustomerRow
+from worker.domain.state import Customer, CustomerRow
 from worker.engine.store import MemoryStore
 from worker.engine.unit import Unit
 from worker.topics import Catalogue
@@ -173,6 +173,12 @@ class World:
     def row(self, customer_id: str) -> CustomerRow:
         rows = Committed(self.stores[self.routing.home(customer_id)[0]])
         return customers.read(rows, customer_id) or CustomerRow()
+
+    def customer(self, customer_id: str) -> Customer:
+        """The registered customer."""
+        customer = self.row(customer_id).customer
+        assert customer is not None
+        return customer
 
     def _unread(self, partition: int) -> bool:
         return any(
