@@ -26,6 +26,7 @@ from api.table import CUSTOMER_OPERATIONS, METRICS, PAGE_OPERATIONS
 from api.watching import watch
 from worker.gateway import Gateway
 from worker.settings import Settings
+from worker.wire import asyncapi
 
 CLIENT_SECONDS = 10.0
 
@@ -86,6 +87,7 @@ def build(settings: Settings, gateway: Gateway, rules_currency: str) -> ApiParts
         read_copy=read_copy,
         sent=SentCommands(),
         openapi=msgspec.json.encode(document(operations, authenticated=settings.authenticated)),
+        asyncapi=msgspec.json.encode(asyncapi.document(settings.catalogue())),
     )
     routes = routes_of(operations, context)
     return ApiParts(operations, routes, [watch, guard(routes)], _lifespan(context))

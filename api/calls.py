@@ -47,6 +47,7 @@ class Context(msgspec.Struct, frozen=True):
     read_copy: ReadCopy | None
     sent: SentCommands
     openapi: bytes
+    asyncapi: bytes
 
 
 class Call(msgspec.Struct, frozen=True):

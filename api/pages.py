@@ -43,7 +43,12 @@ async def openapi(call: Call) -> web.Response:
     return raw_response(call.context.openapi, headers={"Cache-Control": "no-cache"})
 
 
+async def asyncapi(call: Call) -> web.Response:
+    """The AsyncAPI document of the topics."""
+    return raw_response(call.context.asyncapi, headers={"Cache-Control": "no-cache"})
+
+
 async def docs(call: Call) -> web.Response:
-    """The same as a page, which needs no other host."""
+    """Both documents as a page, which needs no other host."""
     headers = {"Content-Security-Policy": _DOCS_POLICY, "X-Content-Type-Options": "nosniff"}
     return web.Response(text=_DOCS, content_type="text/html", headers=headers)

@@ -240,12 +240,21 @@ PAGE_OPERATIONS: tuple[Operation, ...] = (
         answers={200: "application/json"},
     ),
     Operation(
+        name="getAsyncApi",
+        method="GET",
+        path="/asyncapi.json",
+        access=Access.OPEN,
+        view=pages.asyncapi,
+        summary="The topics and their messages, as AsyncAPI",
+        answers={200: "application/json"},
+    ),
+    Operation(
         name="getDocs",
         method="GET",
         path="/docs",
         access=Access.OPEN,
         view=pages.docs,
-        summary="This document as a page",
+        summary="Both documents as a page",
         answers={200: "text/html"},
     ),
 )

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from worker.topics import Catalogue
+
 PREFIX = "CUSTOMER_CONTEXT_"
 MIN_SECRET_BYTES = 32
 
@@ -168,6 +170,16 @@ class Settings(BaseSettings):
             client["sasl_plain_username"] = self.kafka_sasl_username
             client["sasl_plain_password"] = self.kafka_sasl_password.get_secret_value()
         return client
+
+    def catalogue(self) -> Catalogue:
+        """The topics as these settings name and shape them."""
+        return Catalogue(
+            topic_prefix=self.topic_prefix,
+            app_id=self.app_id,
+            partitions=self.partitions,
+            retention_days=self.retention_days,
+            payment_join=self.payment_join,
+        )
 
     def _ssl_context(self) -> ssl.SSLContext:
         try:

@@ -41,13 +41,7 @@ def run(settings: Settings, bootstrap: str) -> int:
     Raises TopicMismatch, RulesFileError or guard.UnknownVersion before anything has started.
     """
     guard.check()
-    catalogue = Catalogue(
-        topic_prefix=settings.topic_prefix,
-        app_id=settings.app_id,
-        partitions=settings.partitions,
-        retention_days=settings.retention_days,
-        payment_join=settings.payment_join,
-    )
+    catalogue = settings.catalogue()
     rules = load_rules(settings.rules_file)
     client = settings.kafka_client(bootstrap)
     _ensure_topics(settings, client, catalogue)

@@ -60,10 +60,4 @@ def kafka_of(settings: Settings) -> Iterator[str]:
 
 def catalogue_of(settings: Settings) -> Catalogue:
     """The topics as these settings name and shape them."""
-    return Catalogue(
-        topic_prefix=settings.topic_prefix,
-        app_id=settings.app_id,
-        partitions=settings.partitions,
-        retention_days=settings.retention_days,
-        payment_join=settings.payment_join,
-    )
+    return settings.catalogue()
