@@ -139,8 +139,8 @@ class World:
         if crash:
             return
         for (topic, number), outgoing in unit.outbox.items():
-            for record in outgoing:
-                self._append(topic, number, record.key, record.value, tuple(record.headers))
+            for key, value, headers in outgoing:
+                self._append(topic, number, key, value, tuple(headers))
         self.stores[partition].write({table.mark: rows for table, rows in unit.changes.items()}, {})
         for record in records:
             self.positions[record.topic, partition] = record.offset + 1
