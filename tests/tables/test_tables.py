@@ -1,0 +1,109 @@
+"""Typed rows over a unit of work: what is put is read back, in the batch and after it."""
+
+import pytest
+
+from tables import command_results, customers, email_claims, ledger, waiting
+from tables.command_results import RememberedResult
+from tables.customers import CustomerRows
+from tables.email_claims import Claim
+from tables.ledger import CustomerLedger
+from tables.rows import Committed
+from tables.waiting import Source
+from worker.domain.state import ORDER, PAYMENT, Customer, CustomerRow, LedgerLine
+from worker.engine.store import MemoryStore
+from worker.engine.unit import Unit
+from worker.wire.results import CommandResult
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+def unit_of(store: MemoryStore) -> Unit:
+    return Unit(0, store)
+
+
+def commit(unit: Unit, store: MemoryStore) -> Committed:
+    store.write({table.mark: rows for table, rows in unit.changes.items()}, {})
+    return Committed(store)
+
+
+def line(points: int, sequence: int) -> LedgerLine:
+    return LedgerLine(points * 1_000, "USD", points, 1, "1", sequence)
+
+
+def test_a_customers_row_is_shared_within_a_batch_and_written_once(store):
+    unit = unit_of(store)
+    rows = CustomerRows(unit)
+    row = rows.row("c1")
+    row.customer = Customer(id="c1", name="Ada", email="ada@example.com")
+    rows.changed("c1", row)
+    assert rows.row("c1") is row
+    assert rows.flush() == ["c1"]
+    assert customers.read(commit(unit, store), "c1") == row
+
+
+def test_a_row_with_nothing_in_it_is_not_kept(store):
+    unit = unit_of(store)
+    rows = CustomerRows(unit)
+    waits = rows.row("c1")
+    waits.waiting = 1
+    rows.changed("c1", waits)
+    rows.flush()
+    committed = commit(unit, store)
+    assert customers.read(committed, "c1") == CustomerRow(waiting=1)
+    unit = unit_of(store)
+    rows = CustomerRows(unit)
+    row = rows.row("c1")
+    row.waiting = 0
+    rows.changed("c1", row)
+    rows.flush()
+    assert customers.read(commit(unit, store), "c1") is None
+
+
+def test_the_ledger_lists_one_customer_whose_id_begins_like_anothers(store):
+    unit = unit_of(store)
+    ledger.put(unit, "c1", ORDER, "o1", line(1, 1))
+    ledger.put(unit, "c1", PAYMENT, "o1", line(0, 2))
+    ledger.put(unit, "c10", ORDER, "o2", line(3, 1))
+    committed = commit(unit, store)
+    unit = unit_of(store)
+    ledger.put(unit, "c1", ORDER, "o3", line(4, 3))
+    mine = CustomerLedger(unit, "c1")
+    assert mine.line(ORDER, "o1") == line(1, 1)
+    assert mine.line(ORDER, "o2") is None
+    assert sorted(mine.orders()) == [("o1", line(1, 1)), ("o3", line(4, 3))]
+    assert [(kind, line_id) for kind, line_id, _ in CustomerLedger(committed, "c1").lines()] == [
+        (ORDER, "o1"),
+        (PAYMENT, "o1"),
+    ]
+
+
+def test_a_remembered_result_reads_back_with_its_absent_fields_absent(store):
+    unit = unit_of(store)
+    remembered = RememberedResult("f", 7, CommandResult("k1", "RegisterCustomer", "c1", "APPLIED", 1))
+    command_results.put(unit, remembered)
+    assert command_results.read(commit(unit, store), "c1", "k1") == remembered
+    assert command_results.read(Committed(store), "c1", "k2") is None
+
+
+def test_a_claim_ends_when_it_is_set_to_none(store):
+    unit = unit_of(store)
+    email_claims.put(unit, "h", Claim("c1", "k1"))
+    assert email_claims.read(commit(unit, store), "h") == Claim("c1", "k1")
+    unit = unit_of(store)
+    email_claims.put(unit, "h", None)
+    assert email_claims.read(unit, "h") is None
+    assert email_claims.read(commit(unit, store), "h") is None
+
+
+@pytest.mark.parametrize("key", [b"\xff\x00", b"", None])
+def test_a_waiting_input_comes_back_byte_for_byte(store, key):
+    source = Source("order.completed", 3, 9, 1_700_000_000_000, key, b"\x00\xff{", (("h", b"\xfe"),))
+    unit = unit_of(store)
+    waiting.put(unit, "c1", waiting.ORDER, "o1", source)
+    committed = commit(unit, store)
+    assert waiting.read(committed, "c1", waiting.ORDER, "o1") == source
+    assert list(waiting.scan(committed, "c1", waiting.ORDER)) == [("o1", source)]
+    assert list(waiting.scan(committed, "c1", waiting.COMMAND)) == []
