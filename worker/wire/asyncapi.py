@@ -19,6 +19,7 @@ from worker.wire.published import DATA_TYPES
 from worker.wire.schemas import schemas
 
 _JSON = "application/json"
+_SCHEMAS = ("components", "schemas")
 _BINDING = "0.5.0"  # of AsyncAPI's Kafka bindings
 _RESULT = "CommandResult"
 _DEAD_LETTER = "DeadLetter"
@@ -128,7 +129,7 @@ def _message(name: str) -> Found:
         "name": name,
         "contentType": _JSON,
         "headers": _headers({}),
-        "payload": _ref("components", "schemas", name),
+        "payload": _ref(*_SCHEMAS, name),
         "bindings": {"kafka": {"key": _TEXT, "bindingVersion": _BINDING}},
     }
 
@@ -138,7 +139,7 @@ def _headers(required: Mapping[str, Any]) -> Found:
 
 
 def _shared(known: Mapping[str, Mapping[str, Any]]) -> Found:
-    """Every schema, and the definitions inside them, side by side.
+    """Every schema, the `data` of an envelope, and the definitions inside them, side by side.
 
     Commands and events are made by two libraries, which may describe the same type in different words: the second
     description of a name is then called after the first message that has it.
@@ -152,7 +153,11 @@ def _shared(known: Mapping[str, Mapping[str, Any]]) -> Found:
         names = {name: _name_for(told, name, content, message) for name, content in definitions.items()}
         own = {key: value for key, value in schema.items() if key not in ("$schema", "$defs")}
         found |= {names[name]: _renamed(content, names) for name, content in definitions.items()}
-        found[message] = _renamed(own, names)
+        own = _renamed(own, names)
+        if "data" in own["properties"]:
+            data, own["properties"]["data"] = own["properties"]["data"], _ref(*_SCHEMAS, f"{message}.data")
+            found[f"{message}.data"] = data
+        found[message] = own
     return found
 
 
@@ -169,7 +174,7 @@ def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
     """The same schema with its references to `$defs` pointing to the shared ones."""
     if isinstance(schema, Mapping):
         return {
-            key: _ref("components", "schemas", names[value.removeprefix("#/$defs/")])["$ref"]
+            key: _ref(*_SCHEMAS, names[value.removeprefix("#/$defs/")])["$ref"]
             if key == "$ref"
             else _renamed(value, names)
             for key, value in schema.items()
