@@ -1,0 +1,79 @@
+"""What a verification reads: the logs and tables of one installation, as plain records.
+
+The order of reading makes it sound on a running system (worker.verify.snapshot): positions first, then the tables
+that change, then the outputs, then the ledger and the claims, and the inputs last. So everything that was processed
+at the stated positions is in the outputs, every output has its cause in what was read, and a customer's row is never
+newer than the events read. What was processed after the positions is allowed but not demanded.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from worker.topics import Catalogue
+from worker.verify.inputs import Headers, Position
+
+POSITIONS, CUSTOMERS, LEDGER = "positions", "customers", "ledger"
+RESULTS, EMAIL_CLAIMS, WAITING = "command_results", "email_claims", "waiting"
+
+
+class Record(NamedTuple):
+    """A record of a topic."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+    @property
+    def position(self) -> Position:
+        """Where it is."""
+        return Position(self.topic, self.partition, self.offset)
+
+
+@dataclass
+class Partition:
+    """Everything with one partition number. tables: table name -> key -> value."""
+
+    number: int
+    records: Mapping[str, list[Record]]
+    tables: Mapping[str, Mapping[bytes, bytes]]
+
+
+@dataclass
+class Shared:
+    """What is needed for every partition.
+
+    positions: partition -> topic -> next offset, as they were first read. moving: partitions whose positions were
+    other ones when all was read. cut: (topic, partition) whose oldest records are past their retention. ends: offset
+    after the last record, per (topic, partition). forwarded: how often a record was sent to the inbox.
+    """
+
+    catalogue: Catalogue
+    positions: Mapping[int, Mapping[str, int]]
+    moving: set[int] = field(default_factory=set)
+    cut: set[tuple[str, int]] = field(default_factory=set)
+    ends: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    dead_letters: list[Record] = field(default_factory=list)
+    claims: list[Record] = field(default_factory=list)
+    claims_table: Mapping[bytes, bytes] = field(default_factory=dict)
+    forwarded: Counter[Position] = field(default_factory=Counter)
+
+    def processed(self, topic: str, partition: int, offset: int) -> bool:
+        """Whether the record was processed at the stated positions."""
+        return offset < self.positions.get(partition, {}).get(topic, 0)
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything that was read had been processed, so that nothing is on its way."""
+        return not self.moving and all(
+            end <= self.positions.get(partition, {}).get(topic, 0)
+            for (topic, partition), end in self.ends.items()
+        )
+
+    def is_cut(self, *topics: str) -> bool:
+        """Whether any partition of these topics has lost its oldest records."""
+        return any(topic in topics for topic, _ in self.cut)

@@ -1,0 +1,163 @@
+"""From records to what each customer was told: every delivery of a command, an order or a payment, home or forwarded."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from aiokafka.partitioner import murmur2
+
+from worker.verify.contents import Partition, Record, Shared
+from worker.verify.inputs import (
+    Command,
+    Headers,
+    Position,
+    Purchase,
+    Unreadable,
+    read_command,
+    read_order,
+    read_payment,
+)
+from worker.verify.report import Report
+
+Fact = TypeVar("Fact", Command, Purchase)
+
+_INBOX_KIND = "inbox-kind"
+_SOURCE = ("inbox-source-topic", "inbox-source-partition", "inbox-source-offset")
+_SOURCE_KEY = "inbox-source-key"
+_READERS: dict[str, Callable[[bytes, Headers], Command | Purchase]] = {
+    "commands": read_command,
+    "orders": read_order,
+    "payments": read_payment,
+}
+
+
+@dataclass(frozen=True)
+class Delivery(Generic[Fact]):
+    """One record. source: as it first was; at_home: it did not go through the inbox; due: it has been processed."""
+
+    fact: Fact
+    source: Record
+    at_home: bool
+    due: bool
+
+    @property
+    def position(self) -> Position:
+        """Where it was first."""
+        return self.source.position
+
+
+@dataclass
+class Told:
+    """What one customer was told."""
+
+    commands: list[Delivery[Command]] = field(default_factory=list)
+    orders: list[Delivery[Purchase]] = field(default_factory=list)
+    payments: list[Delivery[Purchase]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A dead letter that must be there (due) or may be. reasons: those that are right."""
+
+    source: Record
+    reasons: frozenset[str]
+    due: bool
+
+
+def home_of(customer_id: str, partitions: int) -> int:
+    """The partition of a key by Kafka's default partitioner."""
+    number: int = (murmur2(customer_id.encode()) & 0x7FFFFFFF) % partitions
+    return number
+
+
+class Sorter:
+    """Sorts the records of one partition by customer; notes unreadable ones and those to be forwarded."""
+
+    def __init__(self, shared: Shared, report: Report) -> None:
+        self._shared = shared
+        self._report = report
+        catalogue = shared.catalogue
+        self._kind_of = {
+            catalogue.commands.name: "commands",
+            catalogue.orders.name: "orders",
+            catalogue.payments.name: "payments",
+        }
+        self.dead: list[Expected] = []
+
+    def sort(self, partition: Partition) -> dict[str, Told]:
+        """customerId -> what it was told on this partition number."""
+        told: defaultdict[str, Told] = defaultdict(Told)
+        for topic in self._kind_of:
+            for record in partition.records.get(topic, ()):
+                self._home(record, told)
+        for record in partition.records.get(self._shared.catalogue.inbox.name, ()):
+            self._inbox(record, told)
+        return told
+
+    def _home(self, record: Record, told: defaultdict[str, Told]) -> None:
+        self._report.counts[self._kind_of[record.topic]] += 1
+        due = self._shared.processed(record.topic, record.partition, record.offset)
+        fact = self._read(record, due)
+        if fact is None:
+            return
+        home = home_of(fact.customer_id, self._shared.catalogue.partitions)
+        if (record.partition, record.key) == (home, fact.customer_id.encode()):
+            self._tell(told, fact, record, at_home=True, due=due)
+            return
+        times = self._shared.forwarded[record.position]
+        if times > 1 or (times == 0 and due):
+            self._report.differs("inbox", str(record.position), f"forwarded {times} times")
+
+    def _inbox(self, record: Record, told: defaultdict[str, Told]) -> None:
+        headers = dict(record.headers)
+        if record.value is None or headers.get(_INBOX_KIND) == b"claim-answer":
+            return
+        due = self._shared.processed(record.topic, record.partition, record.offset)
+        source = original(record)
+        if source is None or source.topic not in self._kind_of:
+            self.dead.append(Expected(record, frozenset(("UNKNOWN_TYPE", "UNDECODABLE")), due))
+            return
+        fact = self._read(source, due)
+        if fact is not None:
+            self._tell(told, fact, source, at_home=False, due=due)
+
+    def _read(self, record: Record, due: bool) -> Command | Purchase | None:
+        if record.value is None:
+            return None
+        try:
+            return _READERS[self._kind_of[record.topic]](record.value, record.headers)
+        except Unreadable as problem:
+            self.dead.append(Expected(record, frozenset((problem.reason,)), due))
+            return None
+
+    def _tell(
+        self,
+        told: defaultdict[str, Told],
+        fact: Command | Purchase,
+        source: Record,
+        *,
+        at_home: bool,
+        due: bool,
+    ) -> None:
+        to = told[fact.customer_id]
+        if isinstance(fact, Command):
+            to.commands.append(Delivery(fact, source, at_home, due))
+        elif self._kind_of[source.topic] == "orders":
+            to.orders.append(Delivery(fact, source, at_home, due))
+        else:
+            to.payments.append(Delivery(fact, source, at_home, due))
+
+
+def original(record: Record) -> Record | None:
+    """The record that was forwarded, as it first was; None when this is none."""
+    headers = dict(record.headers)
+    if headers.get(_INBOX_KIND) != b"forwarded":
+        return None
+    try:
+        topic, partition, offset = (headers[name].decode() for name in _SOURCE)
+        position = topic, int(partition), int(offset)
+    except (KeyError, ValueError):
+        return None
+    kept = [(name, value) for name, value in record.headers if name not in (_INBOX_KIND, *_SOURCE, _SOURCE_KEY)]
+    return Record(*position, headers.get(_SOURCE_KEY), record.value, kept)

@@ -1,0 +1,287 @@
+"""Inputs, from bytes to plain facts, as CONTRACT sections 1 to 3 say. Raises Unreadable with the dead letter's reason."""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, NamedTuple
+
+from worker.verify import text
+from worker.verify.command_data import READERS
+from worker.verify.text import Bad, check, identifier, instant
+
+MAX_BYTES = 1_048_576
+MAX_DEPTH = 64  # of arrays and objects; deeper ones are not decodable
+MAX_INTEGER = 2**53 - 1
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+class Position(NamedTuple):
+    """Where a record was first."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.partition}@{self.offset}"
+
+
+class Unreadable(Exception):
+    """reason: the code of the dead letter."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class HugeNumber(str):
+    """A JSON number beyond what a decimal can hold."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """An order or a payment. id: orderId or paymentId; amount in minor units; occurred_at in ms since 1970 UTC."""
+
+    id: str
+    customer_id: str
+    event_id: str
+    correlation_id: str | None
+    amount: int
+    currency: str
+    occurred_at: int
+
+
+@dataclass(frozen=True)
+class Command:
+    """kind: as sent; data: as sent (JSON values); fields: normalised, None when the command is not valid."""
+
+    id: str
+    customer_id: str
+    kind: Any
+    data: Any
+    correlation_id: str | None
+    expected_version: int | None
+    issued_at: int | None
+    fields: Mapping[str, Any] | None
+
+    @property
+    def known_kind(self) -> str | None:
+        """The commandType, None when it is not one of the contract's."""
+        return self.kind if isinstance(self.kind, str) and self.kind in READERS else None
+
+    def says_the_same(self, other: "Command") -> bool:
+        """Whether type and data are the same JSON values."""
+        return same_json([self.kind, self.data], [other.kind, other.data])
+
+
+def read_order(value: bytes, headers: Headers) -> Purchase:
+    """A record of order.completed."""
+    return _read_purchase(value, headers, "OrderCompletedEvent", "orderId", "totalAmount")
+
+
+def read_payment(value: bytes, headers: Headers) -> Purchase:
+    """A record of payment.completed, without PAYMENT_JOIN."""
+    return _read_purchase(value, headers, "PaymentCompletedEvent", "paymentId", "amount")
+
+
+def read_command(value: bytes, headers: Headers) -> Command:
+    """A record of customer.commands. One whose ids can be read is a Command, valid or not."""
+    event = _open(value, headers)
+    body = event.body
+    if body is None:
+        raise Unreadable("INVALID")
+    try:
+        command_id, customer_id = identifier(body.get("commandId")), identifier(body.get("customerId"))
+    except Bad:
+        raise Unreadable("INVALID") from None
+    kind = event.attributes.get("type") if body.get("commandType") is None else body["commandType"]
+    correlation, expected, issued_at = body.get("correlationId"), body.get("expectedVersion"), None
+    if correlation is None:
+        correlation = event.attributes.get("correlationid")
+    fields: Mapping[str, Any] | None = None
+    try:
+        issued_at = instant(body.get("issuedAt"))
+        check(event.sound and event.attributes.get("type") in (None, kind))
+        check(correlation is None or identifier(correlation))
+        check(expected is None or (_whole(expected) and 0 <= expected <= MAX_INTEGER))
+        check(isinstance(body.get("data"), dict))
+        fields = _reader(kind)(body["data"], issued_at)
+    except Bad:
+        fields = None
+    return Command(
+        command_id,
+        customer_id,
+        kind,
+        body.get("data"),
+        correlation if isinstance(correlation, str) else None,
+        int(expected) if fields is not None and expected is not None else None,
+        issued_at,
+        fields,
+    )
+
+
+def same_json(one: Any, other: Any) -> bool:
+    """Whether two JSON values are the same; 1 and 1.0 are, 1 and true are not."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same_json(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same_json, one, other))
+    return type(one) is type(other) and bool(one == other)
+
+
+@dataclass(frozen=True)
+class _Event:
+    """body: the flat object; attributes: of the CloudEvent around it, if any; sound: whether that one is whole."""
+
+    body: dict[str, Any] | None
+    attributes: Mapping[str, Any]
+    sound: bool
+
+
+def _read_purchase(value: bytes, headers: Headers, type_name: str, id_field: str, amount_field: str) -> Purchase:
+    if len(value) > MAX_BYTES:
+        raise Unreadable("TOO_LARGE")
+    _check_type(_binary_attributes(headers), type_name)
+    event = _open(value, headers)
+    _check_type(event.attributes, type_name)
+    if not event.sound or event.body is None:
+        raise Unreadable("INVALID")
+    _check_unicode(event.body)
+    body = dict(event.body)
+    for field, attribute in (("eventId", "id"), ("correlationId", "correlationid")):
+        if body.get(field) is None:
+            body[field] = event.attributes.get(attribute)
+    try:
+        for field in ("orderId", id_field, "eventId", "customerId"):
+            identifier(body.get(field))
+        for field in ("correlationId", "transactionId") if id_field == "paymentId" else ("correlationId",):
+            check(body.get(field) is None or identifier(body[field]))
+        amount, currency = text.money(body.get(amount_field))
+        return Purchase(
+            body[id_field],
+            body["customerId"],
+            body["eventId"],
+            body["correlationId"],
+            amount,
+            currency,
+            instant(body.get("occurredOn")),
+        )
+    except Bad:
+        raise Unreadable("INVALID") from None
+
+
+def _open(value: bytes, headers: Headers) -> _Event:
+    if len(value) > MAX_BYTES:
+        raise Unreadable("TOO_LARGE")
+    outer = _object(value)
+    binary = _binary_attributes(headers)
+    if binary:
+        return _Event(outer, binary, _whole_envelope(binary))
+    if "specversion" not in outer and not _says_structured(headers):
+        return _Event(outer, {}, sound=True)
+    body, encoded = outer.get("data"), outer.get("data_base64")
+    if body is None and isinstance(encoded, str):
+        try:
+            body = _object(base64.b64decode(encoded, validate=True))
+        except (binascii.Error, ValueError, Unreadable):
+            body = None
+    if not isinstance(body, dict):
+        return _Event(None, outer, sound=False)
+    return _Event(body, outer, _whole_envelope(outer))
+
+
+def _object(value: bytes) -> dict[str, Any]:
+    try:
+        decoded = value.decode()
+        if _deepest(decoded) > MAX_DEPTH:
+            raise Unreadable("UNDECODABLE")
+        found = json.loads(decoded, parse_int=_number, parse_float=_number, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        raise Unreadable("UNDECODABLE") from None
+    if not isinstance(found, dict):
+        raise Unreadable("UNDECODABLE")
+    return found
+
+
+def _deepest(decoded: str) -> int:
+    if decoded.count("[") + decoded.count("{") <= MAX_DEPTH:
+        return 0
+    depth = deepest = 0
+    in_string = escaped = False
+    for char in decoded:
+        if in_string:
+            in_string = escaped or char != '"'
+            escaped = char == "\\" and not escaped
+        elif char == '"':
+            in_string = True
+        elif char in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif char in "]}":
+            depth -= 1
+    return deepest
+
+
+def _number(digits: str) -> Decimal | HugeNumber:
+    try:
+        return Decimal(digits)
+    except InvalidOperation:
+        return HugeNumber(digits)
+
+
+def _no_number(name: str) -> None:
+    raise ValueError("not JSON")
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, Decimal) and value == value.to_integral_value()
+
+
+def _reader(kind: Any) -> Callable[[Mapping[str, Any], int], Mapping[str, Any]]:
+    reader = READERS.get(kind) if isinstance(kind, str) else None
+    if reader is None:
+        raise Bad
+    return reader
+
+
+def _check_unicode(body: Any) -> None:
+    try:
+        json.dumps(body, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        raise Unreadable("UNDECODABLE") from None
+
+
+def _check_type(attributes: Mapping[str, Any], type_name: str) -> None:
+    if isinstance(attributes.get("type"), str) and attributes["type"] != type_name:
+        raise Unreadable("UNKNOWN_TYPE")
+
+
+def _says_structured(headers: Headers) -> bool:
+    return any(
+        name.lower() == "content-type" and (raw or b"").strip().lower().startswith(b"application/cloudevents")
+        for name, raw in headers
+    )
+
+
+def _binary_attributes(headers: Headers) -> dict[str, Any]:
+    if _says_structured(headers):
+        return {}
+    found: dict[str, Any] = {}
+    for name, raw in headers:
+        if name.lower().startswith("ce_"):
+            try:
+                found[name[3:].lower()] = (raw or b"").decode()
+            except UnicodeDecodeError:
+                found[name[3:].lower()] = None
+    return found
+
+
+def _whole_envelope(attributes: Mapping[str, Any]) -> bool:
+    needed = (attributes.get(name) for name in ("specversion", "id", "source", "type"))
+    return all(isinstance(value, str) and value for value in needed) and attributes["specversion"] == "1.0"

@@ -1,0 +1,141 @@
+"""Published events: their envelope and data against what they must be (CONTRACT sections 1 and 4)."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from worker.verify.contents import Record
+from worker.verify.customer import Published, id_of, money
+from worker.verify.inputs import Purchase, same_json
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
+_HEADERS = {"content-type": b"application/cloudevents+json"}
+
+
+@dataclass(frozen=True)
+class Event:
+    """A record of customer.events. body: the CloudEvent."""
+
+    record: Record
+    body: Mapping[str, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        """An attribute of the envelope, None where it is missing."""
+        return self.body.get(name)
+
+    @property
+    def order_id(self) -> str | None:
+        """The orderId of the data, if any."""
+        data = self.body.get("data")
+        return data.get("orderId") if isinstance(data, dict) else None
+
+    @property
+    def amount(self) -> Any:
+        """The spendingAmount of the data, if any."""
+        data = self.body.get("data")
+        return data.get("spendingAmount") if isinstance(data, dict) else None
+
+    @property
+    def number(self) -> int | None:
+        """The sequence as a number; None when it is none."""
+        raw = self.body.get("sequence")
+        return int(raw) if isinstance(raw, str) and re.fullmatch(r"[1-9][0-9]*", raw) else None
+
+    def __str__(self) -> str:
+        return f"{self.body.get('type')} #{self.body.get('sequence')} at {self.record.position}"
+
+
+@dataclass(frozen=True)
+class Cause:
+    """The input of a group of events. key: commandId, orderId or paymentId; id: commandId or eventId."""
+
+    key: str
+    id: str
+    correlation_id: str | None
+
+
+def is_of(event: Event, order: Purchase) -> bool:
+    """Whether amount and correlation of a spending event are this order's."""
+    correlation = order.event_id if order.correlation_id is None else order.correlation_id
+    return bool(event.amount == money(order.amount, order.currency) and event.correlationid == correlation)
+
+
+def read_event(record: Record) -> Event | None:
+    """The event in a record, None when it is no JSON object."""
+    try:
+        body = json.loads(record.value or b"", parse_float=Decimal)
+    except ValueError:
+        return None
+    return Event(record, body) if isinstance(body, dict) else None
+
+
+def compare(customer_id: str, cause: Cause, data: Published, group: Sequence[Event]) -> list[str]:
+    """The events that one input must publish against those that are there; what differs, in words."""
+    kinds: Counter[str] = Counter()
+    left = list(group)
+    differences = []
+    for type_name, fields in data:
+        expected = expected_event(customer_id, cause, type_name, kinds[type_name], fields)
+        kinds[type_name] += 1
+        found = next((event for event in left if event.type == type_name), None)
+        if found is None:
+            differences.append(f"missing: {type_name} of {cause.id}")
+            continue
+        if found is not left[0]:
+            differences.append(f"{found}: out of order")
+        left.remove(found)
+        wrong = differing_fields(found, expected, customer_id.encode())
+        if wrong:
+            differences.append(f"{found}: {', '.join(wrong)}")
+    return differences + [f"{event}: the rules do not lead to it" for event in left]
+
+
+def expected_event(
+    customer_id: str, cause: Cause, type_name: str, n: int, data: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The CloudEvent without its time and sequence."""
+    return {
+        "specversion": "1.0",
+        "id": id_of(f"{customer_id}|{cause.key}|{type_name}|{n}"),
+        "source": "/customer-context",
+        "type": type_name,
+        "subject": customer_id,
+        "datacontenttype": "application/json",
+        "causationid": cause.id,
+        "correlationid": cause.id if cause.correlation_id is None else cause.correlation_id,
+        "data": {"customerId": customer_id, **data},
+    }
+
+
+def differing_fields(event: Event, expected: Mapping[str, Any], key: bytes) -> list[str]:
+    """Names of what differs: envelope attributes, fields of data, the record's key and headers."""
+    body = dict(event.body)
+    time, data = body.pop("time", None), body.pop("data", None)
+    body.pop("sequence", None)
+    wanted = dict(expected)
+    wanted_data = wanted.pop("data")
+    wrong = _differing(body, wanted)
+    if not isinstance(time, str) or not _TIME.fullmatch(time):
+        wrong.append("time")
+    if isinstance(data, dict):
+        wrong += [f"data.{field}" for field in _differing(data, wanted_data)]
+    else:
+        wrong.append("data")
+    if event.record.key != key:
+        wrong.append("(record key)")
+    headers = {**_HEADERS, "ce_type": str(expected["type"]).encode()}
+    if sorted(event.record.headers) != sorted(headers.items()):
+        wrong.append("(headers)")
+    return wrong
+
+
+def _differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    return [
+        field
+        for field in sorted(found.keys() | wanted.keys())
+        if field not in found or field not in wanted or not same_json(found[field], wanted[field])
+    ]

@@ -1,0 +1,183 @@
+"""What the tables' rows must say for a customer, in the tables' own format (tables/*.py, worker/domain/state.py).
+
+Fields that equal their default are left out there, so both sides are completed before they are compared.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from worker.verify.customer import Customer
+from worker.verify.rules import YEAR_DAYS
+
+_CUSTOMER_DEFAULTS: dict[str, Any] = {
+    "phone": None,
+    "birth_date": None,
+    "status": "ACTIVE",
+    "level": "STANDARD",
+    "vip_since": None,
+    "points": 0,
+    "debt": 0,
+    "lifetime_earned": 0,
+    "lifetime_redeemed": 0,
+    "lifetime_reversed": 0,
+    "spending": {},
+    "order_count": 0,
+    "last_order_at": None,
+    "paid": {},
+    "payment_count": 0,
+    "last_payment_at": None,
+    "addresses": [],
+    "preferences": {},
+    "payment_methods": [],
+    "created_at": 0,
+    "version": 0,
+    "sequence": 0,
+}
+_PREFERENCES = {
+    "marketing_emails": False,
+    "language": "en-US",
+    "currency": "USD",
+    "enabled_types": ["ORDER", "DELIVERY"],
+    "enabled_channels": ["EMAIL"],
+}
+_LEDGER_FIELDS = ("amount", "currency", "points", "occurred_at", "rules_version", "sequence", "order_id")
+
+_Json = dict[str, Any]
+
+
+def differing_fields(row: Mapping[str, Any], customer: Customer, sequence: int) -> list[str]:
+    """Names of the fields in which a row of the customers table is not this customer.
+
+    updated_at is when the worker processed the last input, which nobody can recompute.
+    """
+    found = {**_CUSTOMER_DEFAULTS, **(row.get("customer") or {})}
+    found.pop("updated_at", None)
+    expected = _expected(customer, sequence)
+    wrong = [
+        field
+        for field in sorted(found.keys() | expected.keys())
+        if field not in ("spending", "addresses", "preferences", "payment_methods")
+        and (field not in found or field not in expected or found[field] != expected[field])
+    ]
+    if row.get("email_claim") != customer.email_claim:
+        wrong.append("email_claim")
+    if [_address(each) for each in found["addresses"]] != [_stored_address(each) for each in customer.addresses]:
+        wrong.append("addresses")
+    if {**_PREFERENCES, **found["preferences"]} != _stored_preferences(customer.preferences):
+        wrong.append("preferences")
+    if [_method(each) for each in found["payment_methods"]] != customer.payment_methods:
+        wrong.append("payment_methods")
+    return wrong + list(_differing_spending(found["spending"], customer))
+
+
+def ledger_lines(customer: Customer, sequences: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], list[Any]]:
+    """(kind, id) -> the line. sequences: the customer's event sequence after each line's input."""
+    lines: dict[tuple[str, str], list[Any]] = {}
+    for order in customer.history.orders.values():
+        points, version = customer.points_of(order)
+        lines["O", order.id] = [order.amount, order.currency, points, order.at, version, 0, None]
+    for payment in customer.payments.values():
+        lines["P", payment.id] = [payment.amount, payment.currency, 0, payment.occurred_at, "", 0, None]
+    for redemption, (points, issued_at, order_id) in customer.redemptions.items():
+        lines["R", redemption] = [0, "", points, issued_at, "", 0, order_id]
+    for key, line in lines.items():
+        line[5] = sequences[key]
+    return lines
+
+
+def differing_line_fields(line: list[Any], expected: list[Any]) -> list[str]:
+    """Names of the fields in which a ledger line is not the expected one."""
+    padded = [*line, *[None] * (len(expected) - len(line))]
+    wrong = [
+        name for name, one, other in zip(_LEDGER_FIELDS, padded, expected, strict=False) if one != other
+    ]
+    return wrong if len(padded) == len(expected) else [*wrong, "length"]
+
+
+def read_json(value: bytes) -> Any:
+    """JSON that the worker wrote. Raises ValueError."""
+    return json.loads(value, parse_float=Decimal)
+
+
+def _expected(customer: Customer, sequence: int) -> _Json:
+    orders, payments = customer.history.orders.values(), customer.payments.values()
+    paid: dict[str, int] = {}
+    for payment in payments:
+        paid[payment.currency] = paid.get(payment.currency, 0) + payment.amount
+    return {
+        "id": customer.id,
+        "name": customer.name,
+        "email": customer.email,
+        "phone": customer.phone,
+        "birth_date": customer.birth_date,
+        "status": customer.status,
+        "level": customer.level,
+        "vip_since": customer.vip_since,
+        "points": customer.points,
+        "debt": 0,
+        "lifetime_earned": customer.earned,
+        "lifetime_redeemed": customer.redeemed,
+        "lifetime_reversed": 0,
+        "order_count": len(orders),
+        "last_order_at": max((order.at for order in orders), default=None),
+        "paid": paid,
+        "payment_count": len(payments),
+        "last_payment_at": max((payment.occurred_at for payment in payments), default=None),
+        "created_at": customer.created_at,
+        "version": customer.version,
+        "sequence": sequence,
+    }
+
+
+def _differing_spending(found: Mapping[str, Any], customer: Customer) -> Iterator[str]:
+    """The days that a row keeps may be fewer than there were, but never fewer than the year that is shown."""
+    history = customer.history
+    if found.keys() != history.days.keys():
+        yield "spending"
+        return
+    last = history.last_day or 0
+    for currency, spent in found.items():
+        if spent.get("total", 0) != history.total(currency):
+            yield f"spending.{currency}.total"
+        if (spent.get("annual", 0), spent.get("annual_day", 0)) != (history.annual(currency), last):
+            yield f"spending.{currency}.annual"
+        kept = {int(day): amount for day, amount in spent.get("days", {}).items()}
+        days = history.days[currency]
+        year = {day for day in days if day > last - YEAR_DAYS}
+        if not year <= kept.keys() or any(days.get(day) != amount for day, amount in kept.items()):
+            yield f"spending.{currency}.days"
+
+
+def _address(stored: _Json) -> _Json:
+    return {"label": None, "is_default": False, **stored}
+
+
+def _stored_address(address: _Json) -> _Json:
+    where = address["address"]
+    return {
+        "id": address["id"],
+        "address": {
+            "street": where["street"],
+            "city": where["city"],
+            "zip_code": where["zipCode"],
+            "country": where["country"],
+        },
+        "label": address["label"],
+        "is_default": address["isDefault"],
+    }
+
+
+def _stored_preferences(preferences: _Json) -> _Json:
+    return {
+        "marketing_emails": preferences["marketingEmails"],
+        "language": preferences["language"],
+        "currency": preferences["currency"],
+        "enabled_types": preferences["enabledTypes"],
+        "enabled_channels": preferences["enabledChannels"],
+    }
+
+
+def _method(stored: _Json) -> _Json:
+    return {"provider": None, "expiry": None, **stored}

@@ -1,0 +1,244 @@
+"""Reads an installation from Kafka for a verification, also while workers run.
+
+Rules:
+- Everything is read read_committed, up to where each topic ended when this began ("the stated position").
+- The end of a topic is its high watermark, not the last stable offset: a transaction that was still open there is
+  waited for, so that what one transaction wrote to several topics is seen in all of them or is behind every end.
+- The ends are asked in an order that makes the comparison sound: positions, then the tables that change, then the
+  outputs, then the ledger and the claims, and the inputs last (worker.verify.contents says why). Positions are read
+  once more at the end; a partition whose positions moved in between is compared more gently.
+- One partition number at a time is held in memory.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from worker.topic_reader import NoSuchTopic
+from worker.topics import Catalogue
+from worker.verify.contents import (
+    CUSTOMERS,
+    EMAIL_CLAIMS,
+    LEDGER,
+    POSITIONS,
+    RESULTS,
+    WAITING,
+    Partition,
+    Record,
+    Shared,
+)
+from worker.verify.deliveries import original
+
+STALLED_S = 120.0
+"""How long nothing may come before the end is reached: longer than an open transaction of a dead worker can last."""
+
+_POLL_MS = 500
+_RECORDS_AT_ONCE = 20_000
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is read, how many offsets of it are done, and of how many."""
+
+
+class Stalled(Exception):
+    """The end of a topic could not be reached; the text names it."""
+
+
+class Snapshot:
+    """client: aiokafka client arguments. Use `open`, then `partitions`, then `close`."""
+
+    def __init__(self, client: Mapping[str, Any], catalogue: Catalogue, progress: Progress) -> None:
+        self._client = client
+        self._catalogue = catalogue
+        self._progress = progress
+        self._ends: dict[TopicPartition, int] = {}
+        self._begins: dict[TopicPartition, int] = {}
+        self._rows: dict[str, dict[int, dict[bytes, bytes]]] = {}
+        self._committed = self._consumer("read_committed")
+        self._uncommitted = self._consumer("read_uncommitted")
+
+    async def open(self) -> Shared:
+        """State the position and read what every partition needs. Raises NoSuchTopic or Stalled."""
+        await self._committed.start()
+        await self._uncommitted.start()
+        await self._check_topics()
+        catalogue = self._catalogue
+        positions = await self._positions()
+        for table in (CUSTOMERS, WAITING, RESULTS):
+            await self._state_ends(self._changelog(table))
+            if table != RESULTS:
+                self._rows[table] = await self._table(table)
+        outputs = (catalogue.events.name, catalogue.results.name, catalogue.dead_letters.name)
+        for topics in (outputs, (self._changelog(LEDGER), self._changelog(EMAIL_CLAIMS)), self._inputs()):
+            await self._state_ends(*topics)
+        inbox = await self._records(self._all(catalogue.inbox.name), "inbox")
+        shared = Shared(
+            catalogue,
+            positions,
+            cut={
+                (tp.topic, tp.partition)
+                for tp, begin in self._begins.items()
+                if begin > 0 and not tp.topic.endswith("-changelog")
+            },
+            dead_letters=await self._records([TopicPartition(catalogue.dead_letters.name, 0)], "dead letters"),
+            claims=await self._records(self._all(catalogue.email_claims.name), "claims"),
+            claims_table={
+                key: value for rows in (await self._table(EMAIL_CLAIMS)).values() for key, value in rows.items()
+            },
+            forwarded=Counter(source.position for record in inbox if (source := original(record))),
+            ends=await self._last_records(),
+        )
+        after = await self._positions()
+        shared.moving = {number for number in range(catalogue.partitions) if positions[number] != after[number]}
+        return shared
+
+    async def partitions(self) -> AsyncIterator[Partition]:
+        """Every partition number, one after the other."""
+        catalogue = self._catalogue
+        topics = (catalogue.events.name, catalogue.results.name, *self._inputs())
+        for number in range(catalogue.partitions):
+            what = f"partition {number}"
+            records = {
+                topic: await self._records([TopicPartition(topic, number)], what)
+                for topic in topics
+                if topic != catalogue.email_claims.name
+            }
+            tables = {table: rows.get(number, {}) for table, rows in self._rows.items()}
+            for table in (LEDGER, RESULTS):
+                tables[table] = (await self._table(table, [number])).get(number, {})
+            yield Partition(number, records, tables)
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._committed.stop()
+        await self._uncommitted.stop()
+
+    # -- parts
+
+    def _consumer(self, isolation: str) -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(
+            **self._client,
+            group_id=None,
+            enable_auto_commit=False,
+            isolation_level=isolation,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=8 << 20,
+        )
+
+    def _inputs(self) -> tuple[str, ...]:
+        catalogue = self._catalogue
+        return (
+            catalogue.email_claims.name,
+            catalogue.inbox.name,
+            catalogue.commands.name,
+            catalogue.orders.name,
+            catalogue.payments.name,
+        )
+
+    def _changelog(self, table: str) -> str:
+        return self._catalogue.changelog(table).name
+
+    def _all(self, topic: str) -> list[TopicPartition]:
+        count = 1 if topic == self._catalogue.dead_letters.name else self._catalogue.partitions
+        return [TopicPartition(topic, number) for number in range(count)]
+
+    async def _check_topics(self) -> None:
+        tables = (POSITIONS, CUSTOMERS, WAITING, RESULTS, LEDGER, EMAIL_CLAIMS)
+        catalogue = self._catalogue
+        wanted = {
+            *self._inputs(),
+            catalogue.events.name,
+            catalogue.results.name,
+            catalogue.dead_letters.name,
+            *map(self._changelog, tables),
+        }
+        missing = wanted - await self._committed.topics()
+        if missing:
+            raise NoSuchTopic(f"There is no topic {', '.join(sorted(missing))}.")
+
+    async def _state_ends(self, *topics: str) -> None:
+        partitions = [tp for topic in topics for tp in self._all(topic)]
+        self._ends |= await self._uncommitted.end_offsets(partitions)
+        self._begins |= await self._uncommitted.beginning_offsets(partitions)
+
+    async def _positions(self) -> dict[int, dict[str, int]]:
+        await self._state_ends(self._changelog(POSITIONS))
+        table = await self._table(POSITIONS)
+        return {
+            number: {key.decode(): int(value) for key, value in table.get(number, {}).items()}
+            for number in range(self._catalogue.partitions)
+        }
+
+    async def _table(self, table: str, numbers: Iterable[int] | None = None) -> dict[int, dict[bytes, bytes]]:
+        """partition -> key -> value, of all partitions or of these."""
+        topic = self._changelog(table)
+        chosen = self._all(topic) if numbers is None else [TopicPartition(topic, number) for number in numbers]
+        rows: dict[int, dict[bytes, bytes]] = {}
+        for record in await self._records(chosen, f"table {table}"):
+            of_partition = rows.setdefault(record.partition, {})
+            if record.value is None:
+                of_partition.pop(record.key or b"", None)
+            else:
+                of_partition[record.key or b""] = record.value
+        return rows
+
+    async def _last_records(self) -> dict[tuple[str, int], int]:
+        """Offset after the last record of each input partition: its end without the transaction markers behind it."""
+        ends: dict[tuple[str, int], int] = {}
+        for topic in self._inputs():
+            for tp in self._all(topic):
+                last = await self._last_record(tp)
+                if last is not None:
+                    ends[topic, tp.partition] = last + 1
+        return ends
+
+    async def _last_record(self, tp: TopicPartition) -> int | None:
+        step, end = 1_000, self._ends[tp]
+        while end > self._begins[tp]:
+            start = max(self._begins[tp], end - step)
+            found = await self._records([tp], "ends", start={tp: start})
+            if found:
+                return found[-1].offset
+            if start == self._begins[tp]:
+                return None
+            step *= 10
+        return None
+
+    async def _records(
+        self, partitions: Sequence[TopicPartition], what: str, start: Mapping[TopicPartition, int] | None = None
+    ) -> list[Record]:
+        """Everything committed in these partitions up to their stated ends, per partition in order."""
+        first = start or self._begins
+        todo = [tp for tp in partitions if first[tp] < self._ends[tp]]
+        if not todo:
+            return []
+        found: dict[TopicPartition, list[Record]] = {tp: [] for tp in partitions}
+        consumer = self._committed
+        consumer.assign(todo)
+        for tp in todo:
+            consumer.seek(tp, first[tp])
+        total = sum(self._ends[tp] - first[tp] for tp in todo)
+        before, quiet_s = -1, 0.0
+        while True:
+            done = {tp: min(await consumer.position(tp), self._ends[tp]) for tp in todo}
+            progress = sum(done[tp] - first[tp] for tp in todo)
+            self._progress(what, progress, total)
+            quiet_s = 0.0 if progress > before else quiet_s + _POLL_MS / 1000
+            before = progress
+            left = [tp for tp in todo if done[tp] < self._ends[tp]]
+            if not left:
+                break
+            if quiet_s > STALLED_S:
+                raise Stalled(f"{left[0].topic}-{left[0].partition} could not be read to its end.")
+            for tp, batch in (await consumer.getmany(*left, timeout_ms=_POLL_MS, max_records=_RECORDS_AT_ONCE)).items():
+                found[tp] += [_plain(record) for record in batch if record.offset < self._ends[tp]]
+            await asyncio.sleep(0)
+        return [record for tp in partitions for record in found[tp]]
+
+
+def _plain(record: Any) -> Record:
+    return Record(
+        record.topic, record.partition, record.offset, record.key, record.value, tuple(record.headers)
+    )

@@ -1,0 +1,86 @@
+"""What the worker wrote about one customer, and its events cut into the groups that one input each caused."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from worker.verify.inputs import Position
+from worker.verify.published import Event
+
+SPENDING = "CustomerSpendingUpdatedEvent"
+CREATED = "CustomerCreatedEvent"
+
+Result = Mapping[str, Any]
+
+
+@dataclass
+class Traces:
+    """ledger, waiting, remembered: rows by (kind, id), (kind, id), commandId. row: of the customers table.
+
+    limited: positions of dead letters after which an input counts as never seen. granted: claim id -> whether the email
+    was free; None where that cannot be known any more. still: nothing was processed while all this was read.
+    """
+
+    events: list[Event] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+    row: Mapping[str, Any] = field(default_factory=dict)
+    ledger: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
+    waiting: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    remembered: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    limited: set[Position | None] = field(default_factory=set)
+    granted: Mapping[str, bool] | None = field(default_factory=dict)
+    still: bool = True
+
+    @property
+    def pending_command(self) -> Mapping[str, Any]:
+        """The command that waits for its email claim; empty without one."""
+        return (self.row.get("pending") or {}).get("command") or {}
+
+    @property
+    def row_version(self) -> int:
+        """The version in the customers table; 0 without a customer."""
+        return int((self.row.get("customer") or {}).get("version", 0))
+
+
+def unique(events: Iterable[Event]) -> tuple[list[Event], list[Event]]:
+    """Events by their id: the first of each, and the doubled ones."""
+    seen: set[Any] = set()
+    first: list[Event] = []
+    doubled: list[Event] = []
+    for event in events:
+        (doubled if event.id in seen else first).append(event)
+        seen.add(event.id)
+    return first, doubled
+
+
+def grouped(events: Iterable[Event]) -> Iterator[list[Event]]:
+    """Events of one input each: one causationid, and a spending event begins another order."""
+    group: list[Event] = []
+    for event in events:
+        if group and (event.causationid != group[0].causationid or event.type in (SPENDING, CREATED)):
+            yield group
+            group = []
+        group.append(event)
+    if group:
+        yield group
+
+
+def caused_by_command(group: Sequence[Event], command_id: str) -> bool:
+    """Whether these are the events of that command."""
+    return bool(group[0].causationid == command_id and group[0].type != SPENDING)
+
+
+def breaks(events: Sequence[Event]) -> Iterator[str]:
+    """Where the sequence does not grow by one."""
+    numbers = [event.number for event in events]
+    if numbers and numbers[0] != 1:
+        yield f"starts with {numbers[0]}"
+    for before, after in pairwise(numbers):
+        if before is None or after != before + 1:
+            yield f"{before} is followed by {after}"
+
+
+def source_of(waiting: Mapping[str, Any]) -> Position:
+    """Where an input that waits was first."""
+    return Position(str(waiting.get("topic")), int(waiting.get("partition", -1)), int(waiting.get("offset", -1)))

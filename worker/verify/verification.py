@@ -1,0 +1,158 @@
+"""The whole comparison: partition by partition, then what spans them (claims, dead letters)."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from worker.verify import accounts, claims, dead_letters
+from worker.verify.contents import CUSTOMERS, EMAIL_CLAIMS, LEDGER, RESULTS, WAITING, Partition, Shared
+from worker.verify.customer import email_hash
+from worker.verify.deliveries import Expected, Sorter, Told, home_of
+from worker.verify.inputs import Position
+from worker.verify.published import read_event
+from worker.verify.replay import Claimed, Replay
+from worker.verify.report import Report
+from worker.verify.rows import read_json
+from worker.verify.rules import Rules
+from worker.verify.traces import Traces
+
+__all__ = ["EMAIL_CLAIMS", "Verification"]
+
+
+class Verification:
+    """Feed it every partition, in any order, then `finish`."""
+
+    def __init__(self, shared: Shared, rules: Rules) -> None:
+        self._shared = shared
+        self._rules = rules
+        self._report = Report()
+        self._log = claims.ClaimLog(shared)
+        self._sorter = Sorter(shared, self._report)
+        self._limited = {
+            dead_letters.source_of(record)
+            for record in shared.dead_letters
+            if dead_letters.reason_of(record) in dead_letters.NOT_SEEN
+        }
+        self._expected_dead: list[Expected] = list(self._log.dead)
+        self._claims: list[Claimed] = []
+        self._releases: list[Claimed] = []
+        self._rows: dict[str, Mapping[str, Any]] = {}
+        self._excused_customers: set[str] = set()
+        self._excused_positions: set[Position] = set()
+
+    def partition(self, contents: Partition) -> None:
+        """Recompute every customer of one partition."""
+        told = self._sorter.sort(contents)
+        traces = self._traces(contents)
+        for customer_id in sorted(told.keys() | traces.keys()):
+            self._customer(
+                customer_id,
+                told.get(customer_id, Told()),
+                traces.get(customer_id, Traces()),
+                still=contents.number not in self._shared.moving,
+            )
+        self._expected_dead += self._sorter.dead
+        self._sorter.dead = []
+
+    def finish(self) -> Report:
+        """Compare what spans partitions, and return everything that was found."""
+        shared, report = self._shared, self._report
+        catalogue = shared.catalogue
+        if not shared.is_cut(catalogue.email_claims.name):
+            self._log.compare_table(report)
+            self._log.compare_messages(self._claims, self._releases, self._excused_customers, report)
+        hashes = {
+            customer_id: email_hash(row["customer"]["email"])
+            for customer_id, row in self._rows.items()
+            if row.get("customer") and "email" in row["customer"]
+        }
+        claims.compare_owners(shared, self._rows, hashes, self._log, report)
+        if shared.settled:
+            for customer_id, row in self._rows.items():
+                if row.get("pending"):
+                    report.differs("email claim", f"customer {customer_id}", "was never answered")
+        inputs = (catalogue.commands.name, catalogue.orders.name, catalogue.payments.name, catalogue.inbox.name)
+        if shared.is_cut(*inputs):
+            self._excuse_cut_sources()
+        dead_letters.compare(shared.dead_letters, self._expected_dead, self._excused_positions, report)
+        for topic, number in sorted(shared.cut):
+            report.unverifiable.append(f"{topic}-{number}: its oldest records are past their retention")
+        return report
+
+    def _customer(self, customer_id: str, told: Told, traces: Traces, *, still: bool) -> None:
+        shared = self._shared
+        traces.still = still
+        traces.limited = self._limited
+        cut_claims = shared.is_cut(shared.catalogue.email_claims.name)
+        traces.granted = None if cut_claims else self._log.granted.get(customer_id, {})
+        replay = Replay(customer_id, told, traces, self._rules).run()
+        dead = accounts.check(replay)
+        self._report.counts["customers"] += replay.customer is not None
+        self._rows[customer_id] = traces.row
+        if replay.causes_missing and shared.cut:
+            self._report.unverifiable.append(f"customer {customer_id}: began before what the topics still hold")
+            self._excused_customers.add(customer_id)
+            self._excused_positions |= {each.position for each in (*told.orders, *told.payments)}
+            return
+        self._report.add(replay.report)
+        self._expected_dead += dead
+        self._claims += replay.claims
+        self._releases += replay.releases
+        self._note_pending(customer_id, traces, still=still)
+
+    def _note_pending(self, customer_id: str, traces: Traces, *, still: bool) -> None:
+        command = traces.pending_command
+        if command and still:
+            self._claims.append(Claimed(email_hash(command["email"]), command["command_id"], customer_id))
+        elif not still:
+            self._excused_customers.add(customer_id)
+
+    def _excuse_cut_sources(self) -> None:
+        cut = self._shared.cut
+        for record in self._shared.dead_letters:
+            position = dead_letters.source_of(record)
+            if position is not None and position[:2] in cut:
+                self._excused_positions.add(position)
+
+    def _traces(self, contents: Partition) -> dict[str, Traces]:
+        found: dict[str, Traces] = {}
+
+        def of(customer_id: str) -> Traces:
+            return found.setdefault(customer_id, Traces())
+
+        catalogue = self._shared.catalogue
+        for record in contents.records.get(catalogue.events.name, ()):
+            self._report.counts["events"] += 1
+            event = read_event(record)
+            if event is None or event.subject is None:
+                self._report.differs("event", str(record.position), "cannot be read")
+                continue
+            if home_of(str(event.subject), catalogue.partitions) != contents.number:
+                self._report.differs("event", str(record.position), "is not on its customer's partition")
+            of(str(event.subject)).events.append(event)
+        for record in contents.records.get(catalogue.results.name, ()):
+            self._report.counts["results"] += 1
+            result = read_json(record.value or b"{}")
+            customer_id = str(result.get("customerId"))
+            if record.key != customer_id.encode():
+                self._report.differs("result", str(record.position), "(record key)")
+            of(customer_id).results.append(result)
+        self._read_tables(contents, of)
+        return found
+
+    def _read_tables(self, contents: Partition, of: Any) -> None:
+        for key, value in contents.tables.get(CUSTOMERS, {}).items():
+            of(key.decode()).row = read_json(value)
+        for customer_id, kind, line_id, value in _rows(contents.tables.get(LEDGER, {})):
+            self._report.counts["ledger lines"] += 1
+            of(customer_id).ledger[kind, line_id] = read_json(value)
+        for customer_id, kind, waiting_id, value in _rows(contents.tables.get(WAITING, {})):
+            of(customer_id).waiting[kind, waiting_id] = read_json(value)
+        for key, value in contents.tables.get(RESULTS, {}).items():
+            customer_id, command_id = key.decode().split("\0")
+            of(customer_id).remembered[command_id] = read_json(value)
+
+
+def _rows(table: Mapping[bytes, bytes]) -> Iterable[tuple[str, str, str, bytes]]:
+    for key, value in table.items():
+        customer_id, kind, row_id = key.decode().split("\0")
+        yield customer_id, kind, row_id, value
