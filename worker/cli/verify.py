@@ -1,0 +1,93 @@
+"""`customer-context verify`: recomputes every customer independently and reports what differs."""
+
+import asyncio
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from worker.cli.context import bootstrap_of, catalogue_of, settings_of, stderr
+from worker.cli.errors import CommandFailed
+from worker.settings import Settings
+from worker.verify.report import Report
+from worker.verify.rules import load_rules
+from worker.verify.snapshot import Snapshot, Stalled
+from worker.verify.verification import Verification
+
+
+def register(app: typer.Typer) -> None:
+    app.command("verify", epilog="Examples: customer-context verify · customer-context verify --json")(verify)
+
+
+def verify(
+    context: typer.Context,
+    limit: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Print at most so many differences.")
+    ] = 1_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Recompute every customer from the input topics, and compare events, results, tables, claims and dead letters.
+
+    The implementation of the rules is one of its own. Works on a running system: everything is compared up to where
+    the topics end now. Exits 1 on any difference; what is past its retention is said to be not verifiable.
+    """
+    settings = settings_of(context)
+    bootstrap = bootstrap_of(settings)
+    try:
+        report = asyncio.run(_verify(settings, bootstrap))
+    except Stalled as error:
+        raise CommandFailed(f"{error} Is a transaction of a dead worker still open? Try again later.") from error
+    if as_json:
+        typer.echo(json.dumps(_plain(report, limit)))
+    else:
+        _print(report, limit)
+    if report.differences:
+        raise typer.Exit(1)
+
+
+async def _verify(settings: Settings, bootstrap: str) -> Report:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
+        reading = progress.add_task("reading", total=None)
+        whole = progress.add_task("verifying", total=settings.partitions)
+
+        def show(what: str, done: int, total: int) -> None:
+            progress.update(reading, description=f"reading {what}", completed=done, total=total)
+
+        snapshot = Snapshot(settings.kafka_client(bootstrap), catalogue_of(settings), show)
+        try:
+            verification = Verification(await snapshot.open(), load_rules(settings.rules_file))
+            async for partition in snapshot.partitions():
+                verification.partition(partition)
+                progress.advance(whole)
+        finally:
+            await snapshot.close()
+        return verification.finish()
+
+
+def _plain(report: Report, limit: int) -> dict[str, object]:
+    return {
+        "differences": [
+            {"kind": each.kind, "where": each.where, "text": each.text} for each in report.differences[:limit]
+        ],
+        "differenceCount": len(report.differences),
+        "notVerifiable": report.unverifiable,
+        "counts": dict(report.counts),
+    }
+
+
+def _print(report: Report, limit: int) -> None:
+    out = Console(highlight=False, soft_wrap=True, markup=False)
+    for difference in report.differences[:limit]:
+        out.print(str(difference))
+    more = len(report.differences) - limit
+    if more > 0:
+        out.print(f"... and {more} more (--limit)")
+    for reason in report.unverifiable:
+        out.print(f"not verifiable: {reason}")
+    counts = ", ".join(f"{count} {what}" for what, count in sorted(report.counts.items()))
+    out.print(f"Verified {counts or 'nothing'}.")
+    found = len(report.differences)
+    out.print(f"{found} difference{'' if found == 1 else 's'}.", style="green" if not found else "bold red")
