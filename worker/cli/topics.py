@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 import tables
+from worker import acls
 from worker.admin import TopicReport, check_topics, ensure_topics
 from worker.cli.context import bootstrap_of, catalogue_of, settings_of, stderr
 from worker.engine.partition import POSITIONS
@@ -19,7 +21,10 @@ TABLES = (*(table.name for table in tables.ALL), POSITIONS.name)
 
 
 def register(app: typer.Typer) -> None:
-    app.command("topics", epilog="Example: customer-context topics --check --json")(topics)
+    app.command(
+        "topics",
+        epilog="Examples: customer-context topics --check --json · customer-context topics --print-acls",
+    )(topics)
 
 
 def topics(
@@ -28,6 +33,18 @@ def topics(
         bool, typer.Option("--check", help="Change nothing; exit 1 when a topic is missing.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    print_acls: Annotated[
+        bool,
+        typer.Option(
+            "--print-acls", help="Print what a worker needs on a Kafka with an authorizer; ask no Kafka."
+        ),
+    ] = False,
+    principal: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PRINCIPAL", help="With --print-acls: whom to allow; else User: and KAFKA_SASL_USERNAME."
+        ),
+    ] = None,
 ) -> None:
     """Create the topics that are missing, and check the others.
 
@@ -35,6 +52,9 @@ def topics(
     """
     settings = settings_of(context)
     wanted = catalogue_of(settings).all(TABLES)
+    if print_acls:
+        _print_acls(settings, wanted, principal, as_json=as_json)
+        return
     report = asyncio.run(_report(settings, bootstrap_of(settings), wanted, check=check))
     if as_json:
         typer.echo(json.dumps({name: list(getattr(report, name)) for name in report.__slots__}))
@@ -44,6 +64,23 @@ def topics(
             stderr.print(f"Warning: {warning}", style="yellow", markup=False)
     if report.missing:
         raise typer.Exit(1)
+
+
+def _print_acls(
+    settings: Settings, wanted: tuple[Topic, ...], principal: str | None, *, as_json: bool
+) -> None:
+    lists = {"running": acls.running(catalogue_of(settings), wanted), "creating": acls.creating(wanted)}
+    if as_json:
+        typer.echo(json.dumps({name: [asdict(acl) for acl in granted] for name, granted in lists.items()}))
+        return
+    whom = principal or f"User:{settings.kafka_sasl_username or settings.app_id}"
+    bootstrap = settings.bootstrap_servers or "localhost:9092"
+    typer.echo("# Every worker:")
+    for acl in lists["running"]:
+        typer.echo(acls.command(acl, bootstrap, whom))
+    typer.echo("# Only for whoever creates the topics; a worker itself, where nobody did before:")
+    for acl in lists["creating"]:
+        typer.echo(acls.command(acl, bootstrap, whom))
 
 
 async def _report(

@@ -1,0 +1,98 @@
+"""Who may talk to Kafka at all: mechanisms, passwords, certificates and host names, from the console as operators do."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.security.secured import Secured
+from worker.acls import creating, running
+from worker.cli.topics import TABLES
+from worker.topics import Catalogue
+
+LOGIN = Catalogue(topic_prefix="login.", app_id="login", partitions=1)
+
+
+def console(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """The console script with these settings, by contract name, and nothing of the environment's own."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("CUSTOMER_CONTEXT_") or name == "CUSTOMER_CONTEXT_CACHE_DIR"
+    }
+    ours = {
+        "APP_ID": "login",
+        "TOPIC_PREFIX": "login.",
+        "PARTITIONS": "1",
+        "REPLICATION_FACTOR": "1",
+        **settings,
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "worker.cli", *arguments],
+        env=kept | {f"CUSTOMER_CONTEXT_{name}": value for name, value in ours.items()},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def allowed(secured: Secured) -> None:
+    topics = LOGIN.all(TABLES)
+    for user in ("plain-user", "scram-user"):
+        secured.allow(user, (*running(LOGIN, topics), *creating(topics)))
+
+
+@pytest.mark.parametrize(
+    ("user", "mechanism"),
+    [("plain-user", "PLAIN"), ("scram-user", "SCRAM-SHA-256"), ("scram-user", "SCRAM-SHA-512")],
+)
+def test_each_mechanism_over_tls_creates_and_checks_the_topics(secured, user, mechanism):
+    done = console("topics", **secured.client_settings(user, mechanism))
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+
+
+def test_a_wrong_password_is_refused(secured):
+    wrong = secured.client_settings("scram-user", "SCRAM-SHA-512") | {
+        "KAFKA_SASL_PASSWORD": "another-password"
+    }
+    done = console("topics", "--check", **wrong)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "another-password" not in done.stderr
+
+
+def test_a_certificate_for_another_host_is_refused(secured):
+    misnamed = secured.client_settings("scram-user", "SCRAM-SHA-512") | {
+        "BOOTSTRAP_SERVERS": secured.misnamed
+    }
+    done = console("topics", "--check", **misnamed)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_a_broker_of_an_unknown_authority_is_refused(secured):
+    stranger = secured.client_settings("scram-user", "SCRAM-SHA-512") | {
+        "KAFKA_SSL_CAFILE": str(secured.stranger_ca)
+    }
+    assert console("topics", "--check", **stranger).returncode == 1
+
+
+def test_a_plaintext_client_gets_nothing_from_a_tls_listener(secured):
+    assert console("topics", "--check", BOOTSTRAP_SERVERS=secured.secure).returncode == 1
+
+
+def test_a_client_certificate_is_presented_where_the_broker_asks_for_one(secured):
+    anonymous = {
+        "BOOTSTRAP_SERVERS": secured.mutual,
+        "KAFKA_SECURITY_PROTOCOL": "SSL",
+        "KAFKA_SSL_CAFILE": str(secured.ca),
+    }
+    known = console("topics", "--check", "--json", **anonymous, KAFKA_SSL_CERTFILE=str(secured.client))
+    unknown = console("topics", "--check", "--json", **anonymous)
+    assert '"missing": ["login.customer.commands"' in known.stdout, (
+        known.stderr
+    )  # let in, and may see no topic
+    assert unknown.stdout == ""
