@@ -61,8 +61,10 @@ def look_after(crew: Iterable[Supervised], seconds: float) -> None:
     look_after_until(crew, lambda: False, seconds)
 
 
-def look_after_until(crew: Iterable[Supervised], done: Callable[[], bool], within_s: float) -> bool:
-    """Supervise until done, asked about twenty times a second; False when that was not within so many seconds."""
+def look_after_until(
+    crew: Iterable[Supervised], done: Callable[[], bool], within_s: float, look_every_s: float = _LOOK_EVERY_S
+) -> bool:
+    """Supervise until done; False when that was not within so many seconds."""
     crew = tuple(crew)
     give_up_at = time.monotonic() + within_s
     while time.monotonic() < give_up_at:
@@ -70,5 +72,5 @@ def look_after_until(crew: Iterable[Supervised], done: Callable[[], bool], withi
             member.look_after()
         if done():
             return True
-        time.sleep(_LOOK_EVERY_S)
+        time.sleep(look_every_s)
     return False
