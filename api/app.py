@@ -23,7 +23,6 @@ from api.read_copy import ReadCopy
 from api.rendering import Renderings
 from api.routing import guard, routes_of
 from api.table import CUSTOMER_OPERATIONS, METRICS, PAGE_OPERATIONS
-from api.watching import watch
 from worker.gateway import Gateway
 from worker.settings import Settings
 from worker.wire import asyncapi
@@ -90,7 +89,7 @@ def build(settings: Settings, gateway: Gateway, rules_currency: str) -> ApiParts
         asyncapi=msgspec.json.encode(asyncapi.document(settings.catalogue())),
     )
     routes = routes_of(operations, context)
-    return ApiParts(operations, routes, [watch, guard(routes)], _lifespan(context))
+    return ApiParts(operations, routes, [guard(routes)], _lifespan(context))
 
 
 def metrics_application() -> web.Application:

@@ -6,6 +6,7 @@ Rules:
 - An unexpected error is logged without its text, which could hold personal data, and answered with 500.
 """
 
+import time
 from collections.abc import Sequence
 from os import urandom
 
@@ -17,7 +18,7 @@ from api.calls import Call, Context
 from api.headers import CORRELATION, CORRELATION_ID, correlation_id
 from api.operations import Operation
 from api.problems import Problem, invalid, of_http_exception
-from api.watching import route_of, shown_correlation
+from api.watching import CLIENT_GONE, route_of, shown_correlation, tell
 from worker.wire.fields import has_control_characters
 
 MAX_ID_CHARS = 100
@@ -31,29 +32,41 @@ def routes_of(operations: Sequence[Operation], context: Context) -> list[web.Rou
 
 
 def guard(routes: Sequence[web.RouteDef]) -> Middleware:
-    """The middleware that hides foreign routes, turns errors into problems, adds the correlation id."""
+    """The only middleware: hides foreign routes, turns errors into problems, adds the correlation id, counts and logs."""
     ours = frozenset(route.handler for route in routes)
 
     @web.middleware
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = time.monotonic()
+        status = CLIENT_GONE  # unless there is an answer
         try:
-            # Errors of the router (404, 405) come as handlers of their own, with an http_exception.
-            if request.match_info.http_exception is None and request.match_info.handler not in ours:
-                raise Problem("NOT_FOUND")
-            response = await handler(request)
-        except Problem as problem:
-            response = problem.response()
-        except web.HTTPException as error:
-            response = of_http_exception(error).response()
-        except Exception as error:
-            _log_failure(request, error)
-            response = Problem("INTERNAL_ERROR").response()
-        if response.status == 408 and isinstance(response, web.Response):
-            response.force_close()
-        response.headers[CORRELATION_ID] = _correlation_to_show(request)
+            response = await _answered(request, handler, known=request.match_info.handler in ours)
+            response.headers[CORRELATION_ID] = _correlation_to_show(request)
+            status = response.status
+        finally:
+            tell(request, status, time.monotonic() - started)
         return response
 
     return answer
+
+
+async def _answered(request: web.Request, handler: Handler, *, known: bool) -> web.StreamResponse:
+    """The handler's answer, or the problem document of what it raised."""
+    try:
+        # Errors of the router (404, 405) come as handlers of their own, with an http_exception.
+        if not known and request.match_info.http_exception is None:
+            raise Problem("NOT_FOUND")
+        return await handler(request)
+    except Problem as problem:
+        response = problem.response()
+    except web.HTTPException as error:
+        response = of_http_exception(error).response()
+    except Exception as error:
+        _log_failure(request, error)
+        response = Problem("INTERNAL_ERROR").response()
+    if response.status == 408:
+        response.force_close()
+    return response
 
 
 def _endpoint(operation: Operation, context: Context) -> Handler:
@@ -84,10 +97,12 @@ def _log_failure(request: web.Request, error: Exception) -> None:
 
 def _correlation_to_show(request: web.Request) -> str:
     """The client's, the command's, or a new one; the same however often it is asked for."""
-    if CORRELATION not in request:
-        try:
-            given = correlation_id(request)
-        except Problem:
-            given = None
-        request[CORRELATION] = given or urandom(16).hex()
-    return request[CORRELATION]
+    known = request.get(CORRELATION)
+    if known is not None:
+        return str(known)
+    try:
+        given = correlation_id(request) if CORRELATION_ID in request.headers else None
+    except Problem:
+        given = None
+    shown = request[CORRELATION] = given or urandom(16).hex()
+    return shown

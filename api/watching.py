@@ -9,11 +9,9 @@ Rules:
 
 import logging
 import re
-import time
 
 import structlog
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from api.headers import CORRELATION
 from worker import metrics
@@ -27,17 +25,24 @@ _READING = frozenset({"GET", "HEAD"})
 _LOOKS_LIKE_AN_ID = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9._:-]{1,100}")
 
 
-@web.middleware
-async def watch(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """The outermost middleware: it sees the answer as the client gets it."""
-    started = time.monotonic()
-    status = CLIENT_GONE  # unless there is an answer
-    try:
-        response = await handler(request)
-        status = response.status
-    finally:
-        _tell(request, status, time.monotonic() - started)
-    return response
+def tell(request: web.Request, status: int, seconds: float) -> None:
+    """Counts and logs one request. status: as the client got it; seconds: how long the answer took."""
+    route = route_of(request)
+    metrics.count_request(request.method, route, status, seconds)
+    quiet = request.method in _READING and status < 400
+    if quiet and not _standard_log.isEnabledFor(
+        logging.DEBUG
+    ):  # asked first: this is the way of most requests
+        return
+    say = log.debug if quiet else log.info
+    say(
+        "request",
+        method=metrics.known_method(request.method),
+        route=route,
+        status=status,
+        ms=round(seconds * 1000, 1),
+        correlation_id=shown_correlation(request),
+    )
 
 
 def route_of(request: web.Request) -> str | None:
@@ -50,20 +55,3 @@ def shown_correlation(request: web.Request) -> str:
     """The correlation id for a log line."""
     given = request.get(CORRELATION, "")
     return given if _LOOKS_LIKE_AN_ID.fullmatch(given) else "(not shown)"
-
-
-def _tell(request: web.Request, status: int, seconds: float) -> None:
-    route = route_of(request)
-    metrics.count_request(request.method, route, status, seconds)
-    quiet = request.method in _READING and status < 400
-    if quiet and not _standard_log.isEnabledFor(logging.DEBUG):  # asked first: this is the way of most requests
-        return
-    say = log.debug if quiet else log.info
-    say(
-        "request",
-        method=metrics.known_method(request.method),
-        route=route,
-        status=status,
-        ms=round(seconds * 1000, 1),
-        correlation_id=shown_correlation(request),
-    )
