@@ -1,0 +1,238 @@
+"""What must hold of everything that the workers wrote, whatever happened to them.
+
+Shared by the simulation and the fault runs: it looks at topics and changelogs, and at what was sent. Totals, levels and
+VIP are recomputed by tests.domain.oracle from the ledger, and the ledger is held against what was sent.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
+from typing import Any, Protocol
+from uuid import NAMESPACE_DNS, uuid5
+
+import msgspec
+
+from tables.email_claims import Claim
+from tests.domain.oracle import expected
+from tests.simulation.sent import ORDER, PAYMENT, Sent, digest
+from worker.domain.messages import OrderCompleted
+from worker.domain.rules import DEFAULT_RULES
+from worker.domain.state import Customer, CustomerRow, LedgerLine
+from worker.topics import Catalogue
+
+REDEMPTION = "R"
+_NAMESPACE = uuid5(NAMESPACE_DNS, "customer-context")
+_CONFLICTS = {ORDER: "ORDER_CONFLICT", PAYMENT: "PAYMENT_CONFLICT"}
+_STATE_ONLY = {"AddPaymentMethod", "RemovePaymentMethod", "SetDefaultDeliveryAddress"}
+_LEVELS = ("STANDARD", "SILVER", "GOLD", "PLATINUM")
+
+
+class Record(Protocol):
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Any: ...
+
+
+class Seen:
+    """Everything that a read_committed reader finds. topic: name -> records; table: name -> latest rows."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        topic: Callable[[str], Iterable[Record]],
+        table: Callable[[str], Mapping[bytes, bytes]],
+    ) -> None:
+        decode = msgspec.json.decode
+        self.events = [decode(record.value or b"") for record in topic(catalogue.events.name)]
+        self.results = [decode(record.value or b"") for record in topic(catalogue.results.name)]
+        self.dead_letters = [
+            (dict(record.headers)["dlq-reason"].decode(), record.value or b"")
+            for record in topic(catalogue.dead_letters.name)
+        ]
+        row = msgspec.json.Decoder(CustomerRow).decode
+        claim = msgspec.json.Decoder(Claim).decode
+        self.rows = {key.decode(): row(value) for key, value in table("customers").items()}
+        self.claims = {key.decode(): claim(value) for key, value in table("email_claims").items()}
+        self.ledger: dict[str, dict[tuple[str, str], LedgerLine]] = defaultdict(dict)
+        line = msgspec.json.Decoder(LedgerLine).decode
+        for key, value in table("ledger").items():
+            customer, kind, line_id = key.decode().split("\0")
+            self.ledger[customer][kind, line_id] = line(value)
+        self.waiting = {tuple(key.decode().split("\0")): value for key, value in table("waiting").items()}
+
+    @property
+    def customers(self) -> dict[str, Customer]:
+        """Everybody who is registered."""
+        return {name: row.customer for name, row in self.rows.items() if row.customer is not None}
+
+
+def differences(seen: Seen, sent: Sent) -> list[str]:
+    """Every way in which what was seen is wrong; no personal data."""
+    checks = (_events, _states, _ledgers, _emails, _answers, _nothing_waits)
+    found = [difference for check in checks for difference in check(seen, sent)]
+    return found + _dead_letters(seen, sent)
+
+
+def _events(seen: Seen, sent: Sent) -> Iterable[str]:
+    ids = Counter(event["id"] for event in seen.events)
+    yield from (f"doubled event {event_id}" for event_id, count in ids.items() if count > 1)
+    last: dict[str, int] = defaultdict(int)
+    counted: Counter[tuple[str, str, str]] = Counter()
+    for event in seen.events:
+        customer, causation = event["subject"], event["causationid"]
+        if int(event["sequence"]) != last[customer] + 1:
+            yield f"sequence of {customer}: {event['sequence']} follows {last[customer]}"
+        last[customer] = int(event["sequence"])
+        key = sent.keys.get(causation)
+        if key is None:
+            yield f"event {event['id']} of an input that was not sent"
+            continue
+        named = customer, key, event["type"]
+        wanted = str(uuid5(_NAMESPACE, "|".join((*named, str(counted[named])))))
+        counted[named] += 1
+        if event["id"] != wanted:
+            yield f"event {event['id']} should have the id {wanted}"
+    for customer, state in seen.customers.items():
+        if state.sequence != last[customer]:
+            yield f"{customer} says sequence {state.sequence}, the events {last[customer]}"
+
+
+def _states(seen: Seen, sent: Sent) -> Iterable[str]:
+    causations: dict[str, set[str]] = defaultdict(set)
+    by_hand: dict[str, str] = {}
+    for event in seen.events:
+        customer = event["subject"]
+        causations[customer].add(event["causationid"])
+        if (
+            event["type"] == "MembershipLevelUpgradedEvent"
+            and (customer, event["causationid"]) in sent.commands
+        ):
+            new = event["data"]["newLevel"]
+            by_hand[customer] = max(by_hand.get(customer, "STANDARD"), new, key=_LEVELS.index)
+    state_only: dict[str, set[str]] = defaultdict(set)
+    for result in seen.results:
+        if result["outcome"] == "APPLIED" and result["commandType"] in _STATE_ONLY:
+            state_only[result["customerId"]].add(result["commandId"])
+    for name, customer in seen.customers.items():
+        lines = seen.ledger[name]
+        payments = sum(kind == PAYMENT for kind, _ in lines)
+        least = len(causations[name]) + payments
+        if not least <= customer.version <= least + len(state_only[name]):
+            yield f"{name} has version {customer.version} after {least} changes that can be seen"
+        yield from _totals(name, customer, lines, by_hand.get(name, "STANDARD"))
+    yield from (f"{name} has events but no state" for name in causations if name not in seen.customers)
+
+
+def _totals(
+    name: str, customer: Customer, lines: Mapping[tuple[str, str], LedgerLine], by_hand: str
+) -> Iterable[str]:
+    orders = [
+        OrderCompleted("", order_id, name, line.amount, line.currency, line.occurred_at)
+        for (kind, order_id), line in lines.items()
+        if kind == ORDER
+    ]
+    right = expected(orders, [DEFAULT_RULES], by_hand)
+    redeemed = sum(line.points for (kind, _), line in lines.items() if kind == REDEMPTION)
+    earned = sum(line.points for (kind, _), line in lines.items() if kind == ORDER)
+    paid = [line for (kind, _), line in lines.items() if kind == PAYMENT]
+    by_currency: Counter[str] = Counter()
+    for line in paid:
+        by_currency[line.currency] += line.amount
+    facts = {
+        "points": (customer.points, right.points - redeemed),
+        "points of the ledger": (earned, right.points),
+        "earned points": (customer.lifetime_earned, right.points),
+        "redeemed points": (customer.lifetime_redeemed, redeemed),
+        "level": (customer.level, right.level),
+        "VIP": (customer.vip_since, right.vip_since),
+        "orders": (customer.order_count, len(orders)),
+        "payments": (customer.payment_count, len(paid)),
+        "paid": (customer.paid, dict(by_currency)),
+        "spending": ({c: s.total for c, s in customer.spending.items()}, right.totals),
+        "annual spending": ({c: s.annual for c, s in customer.spending.items()}, right.annual),
+    }
+    for fact, (got, wanted) in facts.items():
+        if got != wanted:
+            yield f"{fact} of {name}: {got}, not {wanted}"
+
+
+def _ledgers(seen: Seen, sent: Sent) -> Iterable[str]:
+    for (kind, customer, purchase_id), deliveries in sent.purchases.items():
+        line = seen.ledger[customer].get((kind, purchase_id))
+        if line is not None and (line.amount, line.currency) not in {d[:2] for d in deliveries}:
+            yield f"{kind} {purchase_id} of {customer} counted with an amount that nobody sent"
+        if line is None and customer in seen.customers:
+            yield f"lost: {kind} {purchase_id} of {customer}"
+        if customer not in seen.customers and (customer, kind, purchase_id) not in seen.waiting:
+            yield f"lost: {kind} {purchase_id} does not wait for {customer}"
+    for customer, lines in seen.ledger.items():
+        for kind, line_id in lines:
+            if kind != REDEMPTION and (kind, customer, line_id) not in sent.purchases:
+                yield f"{kind} {line_id} of {customer} counted, but was not sent"
+
+
+def _emails(seen: Seen, sent: Sent) -> Iterable[str]:
+    owners = Counter(customer.email for customer in seen.customers.values())
+    wanted = {}
+    for name, row in seen.rows.items():
+        if row.customer is not None:
+            if owners[row.customer.email] > 1:
+                yield f"{name} shares an email with somebody"
+            wanted[sha256(row.customer.email.encode()).hexdigest()] = (name, row.email_claim)
+    claims = {email: (claim.customer_id, claim.claim_id) for email, claim in seen.claims.items()}
+    yield from (f"claim of {claims[email][0]} has no owner" for email in claims.keys() - wanted.keys())
+    yield from (f"{wanted[email][0]} has no claim" for email in wanted.keys() - claims.keys())
+    for email in wanted.keys() & claims.keys():
+        if wanted[email] != claims[email]:
+            yield f"the claim of {wanted[email][0]} belongs to {claims[email][0]}"
+
+
+def _answers(seen: Seen, sent: Sent) -> Iterable[str]:
+    answered = Counter((result["customerId"], result["commandId"]) for result in seen.results)
+    for command in answered.keys() | sent.commands.keys():
+        if answered[command] != sent.commands[command]:
+            yield f"command {command} delivered {sent.commands[command]}, answered {answered[command]} times"
+    first: dict[tuple[str, str], Any] = {}
+    for result in seen.results:
+        if result.get("code") != "IDEMPOTENCY_CONFLICT":
+            same = first.setdefault((result["customerId"], result["commandId"]), result)
+            if same != result:
+                yield f"command {result['commandId']} of {result['customerId']} has two results"
+
+
+def _nothing_waits(seen: Seen, sent: Sent) -> Iterable[str]:
+    waiting = Counter(key[0] for key in seen.waiting)
+    for name, row in seen.rows.items():
+        if row.pending is not None or row.queued:
+            yield f"{name} still waits for an email claim"
+        if row.waiting != waiting[name]:
+            yield f"{name} says {row.waiting} inputs wait, but {waiting[name]} do"
+        if row.customer is not None and row.waiting:
+            yield f"inputs of {name} wait for a registration that was there"
+    yield from (f"{key[1]} of {key[0]} waits in no row" for key in seen.waiting if key[0] not in seen.rows)
+
+
+def _dead_letters(seen: Seen, sent: Sent) -> list[str]:
+    got = Counter(
+        (reason, value.decode() if len(value) == 64 else digest(value)) for reason, value in seen.dead_letters
+    )
+    wanted = Counter(sent.poison)
+    for (kind, customer, purchase_id), deliveries in sent.purchases.items():
+        line = seen.ledger[customer].get((kind, purchase_id))
+        for delivery in deliveries:
+            if line is not None and (line.amount, line.currency) != delivery[:2]:
+                wanted[_CONFLICTS[kind], delivery.digest] += 1
+    found = []
+    unregistered = {
+        (_CONFLICTS[kind], delivery.digest)
+        for (kind, customer, _), deliveries in sent.purchases.items()
+        if customer not in seen.customers and len({d[:2] for d in deliveries}) > 1
+        for delivery in deliveries
+    }
+    for letter in got.keys() | wanted.keys():
+        if got[letter] != wanted[letter] and letter not in unregistered:
+            found.append(f"{got[letter]} dead letters {letter[0]} {letter[1][:12]}, not {wanted[letter]}")
+    return found

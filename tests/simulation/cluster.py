@@ -1,0 +1,198 @@
+"""Simulated workers that come, go and die while messages arrive.
+
+A worker can die before its commit, die after it and before its local write, be frozen within a transaction and wake up
+when others own its partitions, or lose its stores; and partitions move at any time.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from random import Random
+
+from agents.batch import Routing
+from tests.agents.world import PARTITIONS
+from tests.simulation.log import SimulatedLog
+from tests.simulation.process import APP_ID, Fate, KeptStores, SimulatedEngine, SimulatedWorker
+from tests.simulation.sent import Message
+from worker.topics import Catalogue
+
+
+class Cluster:
+    """Workers, a log, and a schedule. random: of every choice of the schedule; crashes: chance per step of each fault;
+    max_batch: log entries per fetch of a topic."""
+
+    partitions = PARTITIONS
+
+    def __init__(
+        self,
+        random: Random,
+        *,
+        workers: int = 2,
+        crashes: float = 0.05,
+        max_batch: int = 30,
+        kind: type[SimulatedEngine] = SimulatedEngine,
+    ) -> None:
+        self.catalogue = Catalogue(partitions=PARTITIONS)
+        self.log = SimulatedLog()
+        self.routing = Routing(self.catalogue, PARTITIONS)
+        self._random = random
+        self._crashes = crashes
+        self._max_batch = max_batch
+        self._kind = kind
+        self._generation = 0
+        self._stores = [KeptStores() for _ in range(workers)]
+        self._workers = [self._new(name) for name in range(workers)]
+        self._zombies: list[SimulatedWorker] = []
+        self._buried: list[SimulatedWorker] = []
+
+    async def run(self, messages: Sequence[Message]) -> "Cluster":
+        """Send all messages while workers come and go; then let one generation finish everything."""
+        await self._rebalance()
+        unsent = list(reversed(messages))
+        while unsent:
+            for _ in range(min(len(unsent), self._random.randint(1, 12))):
+                self._send(unsent.pop())
+            await self._step()
+        await self._wake_zombies()
+        await self._rebalance()
+        while any(self._unread(number) for number in range(PARTITIONS)):
+            for number in range(PARTITIONS):
+                await self._fetch(number)
+            await self._bury()
+        await self._settle()
+        for worker in self._workers:
+            await worker.engine.close()
+        await self._end_loops()
+        return self
+
+    def rows(self, table: str) -> dict[bytes, bytes]:
+        """What a table's changelog says."""
+        rows = {
+            record.key: record.value
+            for record in self.log.readable(f"{APP_ID}-{table}-changelog")
+            if record.key
+        }
+        return {key: value for key, value in rows.items() if value is not None}
+
+    def stores_that_differ(self) -> list[str]:
+        """Tables of the final owners that are not what their changelogs say."""
+        return [
+            f"store of {table.name}-{number} differs from its changelog"
+            for worker in self._workers
+            for number in worker.held
+            for table in worker.engine.tables
+            if dict(worker.stores.open(number).scan(table.mark)) != self._changelog(table.name, number)
+        ]
+
+    def _changelog(self, table: str, number: int) -> dict[bytes, bytes]:
+        rows: dict[bytes, bytes] = {}
+        for record in self.log.logs[f"{APP_ID}-{table}-changelog", number]:
+            if record is not None and record.key is not None:
+                if record.value is None:
+                    rows.pop(record.key, None)
+                else:
+                    rows[record.key] = record.value
+        return rows
+
+    # -- the schedule
+
+    async def _step(self) -> None:
+        chance = self._random.random()
+        if chance < self._crashes:
+            await self._strike()
+        elif chance < 1.5 * self._crashes:
+            await self._rebalance()
+        await self._fetch(self._random.randrange(PARTITIONS))
+        await self._bury()
+        if self._zombies and self._random.random() < 0.2:
+            await self._wake_zombies()
+
+    async def _strike(self) -> None:
+        """Something bad befalls a worker while it works."""
+        worker = self._random.choice(self._workers)
+        what = self._random.choice(("before", "after", "freeze", "freeze", "lose"))
+        if what == "freeze":
+            worker.awake.clear()
+        elif what == "lose":
+            worker.stores.lose()
+            worker.dead = True
+        else:
+            worker.fate = Fate.DIE_BEFORE if what == "before" else Fate.DIE_AFTER
+        for number in worker.held:
+            await self._fetch(number)
+        if what == "freeze":
+            self._zombies.append(worker)
+            at = self._workers.index(worker)
+            self._stores[worker.name] = KeptStores()  # its slot is still locked
+            self._workers[at] = self._new(worker.name)
+            await self._rebalance()
+
+    async def _wake_zombies(self) -> None:
+        """They finish what they were at; what they held belongs to others now."""
+        for zombie in self._zombies:
+            zombie.awake.set()
+        await self._settle()
+        for zombie in self._zombies:
+            for number in zombie.held:
+                if not zombie.dead:
+                    await zombie.fetch(number, dict.fromkeys(zombie.inputs, self._max_batch))
+        await self._settle()
+        self._blame(self._zombies)
+        self._buried += self._zombies
+        self._zombies = []
+
+    async def _bury(self) -> None:
+        """Whoever died is started again, and everybody gets a new assignment."""
+        self._blame(self._workers)
+        if not any(worker.dead for worker in self._workers):
+            return
+        self._buried += [worker for worker in self._workers if worker.dead]
+        self._workers = [self._new(worker.name) if worker.dead else worker for worker in self._workers]
+        await self._rebalance()
+
+    async def _rebalance(self) -> None:
+        await self._settle()
+        living = [worker for worker in self._workers if not worker.dead]
+        self._generation += 1
+        for worker in living:
+            await worker.engine.quiesce()
+        owners = [self._random.randrange(len(living)) for _ in range(PARTITIONS)]
+        for at, worker in enumerate(living):
+            await worker.take_over(self._generation, [n for n, owner in enumerate(owners) if owner == at])
+
+    async def _fetch(self, number: int) -> None:
+        for worker in self._workers:
+            if number in worker.held and not worker.dead:
+                topics = self._random.sample(worker.inputs, len(worker.inputs))
+                counts = {topic: self._random.randint(1, self._max_batch) for topic in topics}
+                await worker.fetch(number, counts)
+        await self._settle()
+
+    async def _end_loops(self) -> None:
+        """The loops of the dead would wait for ever."""
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left)
+
+    async def _settle(self) -> None:
+        for _ in range(4):
+            await asyncio.sleep(0)
+
+    def _unread(self, number: int) -> bool:
+        return any(
+            worker.fetched[topic, number] < len(self.log.logs[topic, number])
+            for worker in self._workers
+            if number in worker.held
+            for topic in worker.inputs
+        )
+
+    def _blame(self, workers: Sequence[SimulatedWorker]) -> None:
+        for worker in workers:
+            if worker.unplanned is not None:
+                raise worker.unplanned
+
+    def _new(self, name: int) -> SimulatedWorker:
+        return SimulatedWorker(name, self.log, self.routing, self._stores[name], self._kind)
+
+    def _send(self, message: Message) -> None:
+        self.log.append(message.topic, message.partition, message.key, message.value, message.headers)

@@ -1,0 +1,98 @@
+"""Builds with one protection off or one mistake in. Each must be found within a few seeds, or the simulation is blind."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+from agents import commands, email_claims
+from agents.batch import Batch
+from tables.ledger import CustomerLedger
+from tests.simulation.process import Crash, Fate, SimulatedEngine
+from worker.engine import partition
+from worker.engine.unit import Unit
+
+
+class Unfenced(SimulatedEngine):
+    """Every worker has transactional ids of its own, so that a former owner can still commit."""
+
+    def transactional_id(self, number: int) -> str:
+        return f"{super().transactional_id(number)}-{id(self)}"
+
+
+class Unrestored(SimulatedEngine):
+    """What others committed is not read before processing."""
+
+    async def restore(self) -> None:
+        return None
+
+
+class AtLeastOnce(SimulatedEngine):
+    """A worker that dies before its commit leaves what it has sent."""
+
+    async def commit(self, producer: Any, unit: Unit) -> dict[bytes, int]:
+        if self.worker.fate is not Fate.DIE_BEFORE or self.worker.dead:
+            return await super().commit(producer, unit)
+        sent = Unit(unit.partition, self.worker.stores.open(unit.partition))
+        sent.outbox = unit.outbox
+        self.worker.log.commit(producer, sent, self.changelog_of)
+        raise Crash
+
+
+class Unseeking(SimulatedEngine):
+    """Reading goes on a little after the position, and nobody looks whether something was left out."""
+
+    async def positions(self, assigned: Any) -> dict[tuple[str, int], int]:
+        found = await super().positions(assigned)
+        return {place: min(at + 1, len(self.worker.log.logs[place])) for place, at in found.items()}
+
+
+class Control(NamedTuple):
+    """change: what is patched while it runs."""
+
+    engine: type[SimulatedEngine] = SimulatedEngine
+    change: Callable[[], AbstractContextManager[Any]] = nullcontext
+
+
+def _replaced(owner: Any, name: str, by: Any) -> Callable[[], AbstractContextManager[Any]]:
+    return lambda: patch.object(owner, name, by)
+
+
+@contextmanager
+def _forgetful_batches() -> Iterator[None]:
+    """The last record of a batch is not processed, and what is read next moves the position past it."""
+    original = partition.Partition._transact
+
+    async def transact(self: partition.Partition, records: list[Any]) -> None:
+        await original(self, records[:-1] or records)
+
+    with patch.object(partition.Partition, "_transact", transact):
+        yield
+
+
+def _answer_once(batch: Batch, result: Any) -> None:
+    if result.command_id not in {earlier.command_id for earlier in batch.results}:
+        _answer(batch, result)
+
+
+_answer = Batch.answer
+
+CONTROLS = {
+    "fence off": Control(Unfenced),
+    "restore off": Control(Unrestored),
+    "transaction off": Control(AtLeastOnce),
+    "seek off": Control(Unseeking),
+    "a record of a batch forgotten": Control(change=_forgetful_batches),
+    "dedupe off": Control(change=_replaced(CustomerLedger, "line", lambda *_: None)),
+    "repeated commands answered once": Control(change=_replaced(Batch, "answer", _answer_once)),
+    "queued commands forgotten": Control(change=_replaced(commands, "_work_off_queue", lambda *_: None)),
+    "every email claim granted": Control(
+        change=_replaced(
+            email_claims,
+            "_answer",
+            lambda batch, message, granted, to=email_claims._answer: to(batch, message, True),
+        )
+    ),
+    "no email released": Control(change=_replaced(commands, "released_email", lambda *_: None)),
+    "waiting inputs forgotten": Control(change=_replaced(commands, "release_waiting", lambda *_: None)),
+}

@@ -1,0 +1,133 @@
+"""A simulated Kafka log: transactions with markers and fencing, a read_committed reader, and nothing that takes time.
+
+Rules, as Kafka's:
+- A commit by a producer whose id was initialised again is refused.
+- Markers and aborted records take offsets that no read_committed reader sees (None in the log).
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+
+from aiokafka import TopicPartition
+from aiokafka.errors import ProducerFenced
+
+from tests.agents.world import START, Record
+from worker.engine.unit import Table, Unit
+
+Place = tuple[str, int]
+
+
+class SimulatedProducer:
+    """A transactional producer as of one InitProducerId."""
+
+    def __init__(self, transactional_id: str, epoch: int) -> None:
+        self.transactional_id = transactional_id
+        self.epoch = epoch
+
+    async def stop(self) -> None:
+        """Nothing is left open."""
+
+
+class SimulatedLog:
+    """All topics. now: seconds since 1970; every commit takes 10 ms of it."""
+
+    def __init__(self) -> None:
+        self.logs: dict[Place, list[Record | None]] = defaultdict(list)
+        self.now = START
+        self._epochs: dict[str, int] = defaultdict(int)
+
+    def append(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: tuple[tuple[str, bytes], ...],
+    ) -> int:
+        """Append a record; returns the offset after it."""
+        log = self.logs[topic, partition]
+        log.append(Record(topic, partition, len(log), int(self.now * 1000), key, value, headers))
+        return len(log)
+
+    def readable(self, topic: str) -> list[Record]:
+        """Every record of a topic that a read_committed reader sees, partition by partition."""
+        places = sorted(place for place in self.logs if place[0] == topic)
+        return [record for place in places for record in self.logs[place] if record is not None]
+
+    def init_producer(self, transactional_id: str) -> SimulatedProducer:
+        """Fences every earlier producer of that id."""
+        self._epochs[transactional_id] += 1
+        return SimulatedProducer(transactional_id, self._epochs[transactional_id])
+
+    def commit(
+        self,
+        producer: SimulatedProducer,
+        unit: Unit,
+        changelog_of: Callable[[Table], str],
+    ) -> dict[bytes, int]:
+        """All of a unit. Returns, per table, the changelog offset after its last record. Raises ProducerFenced."""
+        self._check(producer)
+        for (topic, partition), records in unit.outbox.items():
+            for record in records:
+                self.append(topic, partition, record.key, record.value, tuple(record.headers))
+            self.logs[topic, partition].append(None)
+        ends = {}
+        for table, rows in unit.changes.items():
+            topic = changelog_of(table)
+            for key, value in rows.items():
+                ends[table.mark] = self.append(topic, unit.partition, key, value, ())
+            self.logs[topic, unit.partition].append(None)
+        self.now += 0.01
+        return ends
+
+    def abort(self, producer: SimulatedProducer, unit: Unit) -> None:
+        """What a transaction leaves whose producer died before its commit: offsets without records."""
+        self._check(producer)
+        for place, records in unit.outbox.items():
+            self.logs[place].extend([None] * (len(records) + 1))
+
+    def _check(self, producer: SimulatedProducer) -> None:
+        if producer.epoch != self._epochs[producer.transactional_id]:
+            raise ProducerFenced
+
+
+class SimulatedConsumer:
+    """What worker.engine.restore needs of an AIOKafkaConsumer, on the simulated log."""
+
+    def __init__(self, log: SimulatedLog) -> None:
+        self._log = log
+        self._positions: dict[TopicPartition, int] = {}
+
+    def assign(self, places: list[TopicPartition]) -> None:
+        self._positions = dict.fromkeys(places, 0)
+
+    def unsubscribe(self) -> None:
+        self._positions = {}
+
+    def seek(self, place: TopicPartition, offset: int) -> None:
+        self._positions[place] = offset
+
+    async def position(self, place: TopicPartition) -> int:
+        return self._positions[place]
+
+    async def beginning_offsets(self, places: list[TopicPartition]) -> Mapping[TopicPartition, int]:
+        return dict.fromkeys(places, 0)
+
+    async def end_offsets(self, places: list[TopicPartition]) -> Mapping[TopicPartition, int]:
+        return {place: len(self._log.logs[place.topic, place.partition]) for place in places}
+
+    async def getmany(
+        self, *places: TopicPartition, timeout_ms: int, max_records: int
+    ) -> Mapping[TopicPartition, list[Record]]:
+        found: dict[TopicPartition, list[Record]] = {}
+        for place in places:
+            log = self._log.logs[place.topic, place.partition]
+            unread = [record for record in log[self._positions[place] :] if record is not None][:max_records]
+            whole = len(unread) < max_records
+            self._positions[place] = len(log) if whole else unread[-1].offset + 1
+            if unread:
+                found[place] = unread
+        return found
+
+    async def stop(self) -> None:
+        """Nothing to let go of."""

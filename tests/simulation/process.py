@@ -1,0 +1,199 @@
+"""A simulated worker: the real engine, partition loops, restore, agents, tables and domain, on a simulated log.
+
+What is made up: the log, what the worker has fetched, and the clock. `die` ends the worker instead of the process.
+"""
+
+import asyncio
+import contextvars
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any, NoReturn
+from unittest.mock import patch
+
+import structlog
+
+from agents.batch import Routing
+from agents.processor import Processor
+from tables import ALL
+from tests.agents.world import Record
+from tests.simulation.log import Place, SimulatedConsumer, SimulatedLog, SimulatedProducer
+from worker.domain.rules import DEFAULT_RULES, RuleBook
+from worker.engine import engine, partition, restore
+from worker.engine.engine import Engine
+from worker.engine.exits import ExitCode
+from worker.engine.partition import Pace
+from worker.engine.store import MemoryStore, Store
+from worker.engine.unit import Unit
+
+APP_ID = "customer-context"
+_PACE = Pace(build_s=0.0, max_records=1_000, queue_records=100_000, deadline_s=60.0)
+_RULES = RuleBook((DEFAULT_RULES,))
+
+
+class Fate(Enum):
+    """How a transaction may end."""
+
+    COMMIT = auto()
+    DIE_BEFORE = auto()
+    DIE_AFTER = auto()
+
+
+class Crash(Exception):
+    """Stands for kill -9."""
+
+
+class Ended(Exception):
+    """Stands for the end of a process that ended itself."""
+
+
+class Broken(AssertionError):
+    """A worker ended for a reason that nobody planned."""
+
+
+class KeptStores:
+    """Stores that outlive their worker, as RocksDB's do. They lag by what was not written before a crash."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, MemoryStore] = {}
+
+    def open(self, number: int) -> Store:
+        return self._kept.setdefault(number, MemoryStore())
+
+    def release(self, keep: Sequence[int]) -> None:
+        """They stay."""
+
+    def lose(self) -> None:
+        """The disk is gone."""
+        self._kept.clear()
+
+
+class SimulatedEngine(Engine):
+    """The engine with a simulated producer and reader."""
+
+    worker: "SimulatedWorker"
+
+    async def _open_producer(self, number: int) -> Any:
+        return self.worker.log.init_producer(self.transactional_id(number))
+
+    async def commit(self, producer: Any, unit: Unit) -> dict[bytes, int]:
+        return await self.worker.commit(producer, unit)
+
+
+@dataclass
+class SimulatedWorker:
+    """One process: its engine, and how far it has fetched."""
+
+    name: int
+    log: SimulatedLog
+    routing: Routing
+    stores: KeptStores
+    kind: type[SimulatedEngine]
+    held: tuple[int, ...] = ()
+    generation: int = 0
+    fetched: dict[Place, int] = field(default_factory=dict)
+    fate: Fate = Fate.COMMIT
+    dead: bool = False
+    unplanned: BaseException | None = None
+
+    def __post_init__(self) -> None:
+        self.awake = asyncio.Event()
+        self.awake.set()
+        self.inputs = (
+            self.routing.commands,
+            self.routing.orders,
+            self.routing.payments,
+            self.routing.inbox,
+            self.routing.email_claims,
+        )
+        self.engine = self.kind(
+            app_id=APP_ID,
+            client={},
+            stores=self.stores,
+            tables=ALL,
+            inputs=self.inputs,
+            process=Processor(self.routing, _RULES, lambda *_: None, clock=lambda: self.log.now),
+            pace=_PACE,
+        )
+        self.engine.worker = self
+        self.engine._reader._consumer = SimulatedConsumer(self.log)
+
+    async def take_over(self, generation: int, numbers: Sequence[int]) -> None:
+        """An assignment, after everybody's quiesce."""
+        _worker.set(self)
+        self.generation, self.held = generation, tuple(numbers)
+        await self.engine.fence(numbers)
+        await self.engine.restore()
+        assigned = [(topic, number) for topic in self.inputs for number in numbers]
+        positions = await self.engine.positions(assigned)
+        self.fetched = dict(positions)
+        self.engine.begin(generation, positions)
+
+    async def fetch(self, number: int, counts: Mapping[str, int]) -> None:
+        """Hand up to so many log entries per topic of a partition to the engine."""
+        _worker.set(self)
+        for topic, count in counts.items():
+            at = self.fetched[topic, number]
+            entries = self.log.logs[topic, number][at : at + count]
+            self.fetched[topic, number] = at + len(entries)
+            records = [entry for entry in entries if entry is not None]
+            if records and not self.dead:
+                await self.put(topic, number, records)
+
+    async def put(self, topic: str, number: int, records: list[Record]) -> None:
+        """As the agents do."""
+        try:
+            await self.engine.put(topic, number, self.generation, records)
+        except Ended:
+            self.dead = True
+
+    async def commit(self, producer: SimulatedProducer, unit: Unit) -> dict[bytes, int]:
+        """One transaction with the fate that was chosen for it."""
+        if not self.awake.is_set():
+            await self.awake.wait()
+        if self.dead:
+            raise Crash
+        if self.fate is Fate.DIE_BEFORE:
+            self.log.abort(producer, unit)
+            raise Crash
+        offsets = self.log.commit(producer, unit, self.engine.changelog_of)
+        if self.fate is Fate.DIE_AFTER:
+            raise Crash
+        return offsets
+
+    def ended(self, code: ExitCode, error: BaseException | None) -> None:
+        """The engine ended the process."""
+        fenced = code is ExitCode.FENCED and self.engine is not None
+        if not (fenced or isinstance(error, Crash | asyncio.CancelledError)) and self.unplanned is None:
+            self.unplanned = error or Broken(f"ended with {code.name}")
+        self.dead = True
+
+
+_worker: contextvars.ContextVar[SimulatedWorker] = contextvars.ContextVar("worker")
+
+
+def _end_loop(code: ExitCode, why: str, *, error: BaseException | None = None) -> None:
+    _worker.get().ended(code, error)
+
+
+def _end_worker(code: ExitCode, why: str, *, error: BaseException | None = None) -> NoReturn:
+    _worker.get().ended(code, error or Broken(why))
+    raise Ended(why)
+
+
+@contextmanager
+def simulated_ends() -> Iterator[None]:
+    """Within this, a process that ends itself is a simulated worker that dies, and the engine does not log."""
+    quiet = structlog.wrap_logger(structlog.testing.LogCapture(), processors=[_drop])
+    with (
+        patch.object(partition, "die", _end_loop),
+        patch.object(engine, "die", _end_worker),
+        patch.object(restore, "die", _end_worker),
+        patch.object(engine, "log", quiet),
+    ):
+        yield
+
+
+def _drop(*_: Any) -> NoReturn:
+    raise structlog.DropEvent

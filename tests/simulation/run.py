@@ -1,0 +1,107 @@
+"""One seed: traffic, a cluster with a schedule of faults, and the check; calm seeds run twice and must agree."""
+
+import asyncio
+from random import Random
+from typing import Any
+
+import msgspec
+
+from tests.simulation.check import Seen, differences
+from tests.simulation.cluster import Cluster
+from tests.simulation.process import SimulatedEngine, simulated_ends
+from tests.simulation.sent import COMMANDS, Message, Sent
+from tests.simulation.traffic import Traffic
+
+_CALM_EVERY = 4
+
+
+def run_seed(seed: int, kind: type[SimulatedEngine] = SimulatedEngine) -> list[str]:
+    """What is wrong after the run of a seed; empty when nothing is. kind: the engine, for controls."""
+    with simulated_ends():
+        return asyncio.run(_run(seed, kind))
+
+
+async def _run(seed: int, kind: type[SimulatedEngine]) -> list[str]:
+    random = Random(f"shape {seed}")
+    calm = seed % _CALM_EVERY == 0
+    partitions = Cluster.partitions
+    traffic = Traffic(seed, random.randint(1, 6), partitions, wild=not calm, again=random.choice((0.05, 0.2)))
+    messages = _reordered(traffic.take(random.randint(20, 130)), random)
+    sent = Sent()
+    for message in messages:
+        sent.note(message)
+    cluster, found = await _play(f"schedule {seed}", messages, sent, kind)
+    if calm and not found:
+        other, found = await _play(f"other schedule {seed}", _shuffled(messages, random), sent, kind)
+        found += _disagreements(_final(cluster), _final(other))
+    return found
+
+
+async def _play(
+    schedule: str, messages: list[Message], sent: Sent, kind: type[SimulatedEngine]
+) -> tuple[Seen, list[str]]:
+    random = Random(schedule)
+    cluster = Cluster(
+        random,
+        workers=random.randint(1, 3),
+        crashes=random.choice((0.0, 0.05, 0.2)),
+        max_batch=random.choice((1, 3, 10, 100)),
+        kind=kind,
+    )
+    await cluster.run(messages)
+    seen = Seen(cluster.catalogue, cluster.log.readable, cluster.rows)
+    return seen, differences(seen, sent) + cluster.stores_that_differ()
+
+
+def _reordered(messages: list[Message], random: Random) -> list[Message]:
+    """Each message at most so many places away from where it was."""
+    window = random.choice((1, 1, 5, 40))
+    places = sorted(range(len(messages)), key=lambda at: at + random.random() * window)
+    return [messages[at] for at in places]
+
+
+def _shuffled(messages: list[Message], random: Random) -> list[Message]:
+    """The same commands in the same order, among orders and payments in any order."""
+    others = [message for message in messages if message.topic != COMMANDS]
+    random.shuffle(others)
+    commands = iter([message for message in messages if message.topic == COMMANDS])
+    slots = [message.topic == COMMANDS for message in messages]
+    random.shuffle(slots)
+    rest = iter(others)
+    return [next(commands) if is_command else next(rest) for is_command in slots]
+
+
+def _final(seen: Seen) -> dict[str, Any]:
+    """What may not depend on the schedule: everything but when it happened, and the counters of what was published."""
+    row = {name: msgspec.to_builtins(row) for name, row in seen.rows.items()}
+    for each in row.values():
+        for field in ("updated_at", "sequence"):
+            (each.get("customer") or {}).pop(field, None)
+    results = sorted(
+        (r["customerId"], r["commandId"], r["outcome"], r.get("code") or "") for r in seen.results
+    )
+    ledger = {
+        (customer, *key): line[:-2]
+        for customer, lines in seen.ledger.items()
+        for key, line in ((key, msgspec.to_builtins(line)) for key, line in lines.items())
+    }
+    return {
+        "row": row,
+        "claim": seen.claims,
+        "ledger": ledger,
+        "result": results,
+        "waiting": sorted(seen.waiting),
+    }
+
+
+def _disagreements(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    found = []
+    for kind, facts in one.items():
+        if isinstance(facts, dict):
+            names = [
+                name for name in facts.keys() | other[kind].keys() if facts.get(name) != other[kind].get(name)
+            ]
+            found += [f"{kind} of {name} depends on the schedule" for name in names]
+        elif facts != other[kind]:
+            found.append(f"{kind}s depend on the schedule")
+    return found

@@ -1,0 +1,63 @@
+"""What was sent: all that the check must know of it, and nothing of how a worker would treat it."""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import NamedTuple
+
+COMMANDS, ORDERS, PAYMENTS = "customer.commands", "order.completed", "payment.completed"
+ORDER, PAYMENT = "O", "P"
+
+Header = tuple[str, bytes]
+
+
+class Message(NamedTuple):
+    """One record to send. topic: without prefix; about: for Sent."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    partition: int
+    headers: tuple[Header, ...]
+    about: tuple[str, ...]
+
+
+class Delivery(NamedTuple):
+    """One delivery of an order or payment. digest: SHA-256 of its bytes."""
+
+    amount: int
+    currency: str
+    digest: str
+
+
+@dataclass
+class Sent:
+    """What was sent. commands: deliveries per (customerId, commandId); purchases: per (kind, customerId, id);
+    poison: per (reason, digest); keys: causation id -> the id that its events are named after."""
+
+    commands: Counter[tuple[str, str]] = field(default_factory=Counter)
+    purchases: dict[tuple[str, str, str], list[Delivery]] = field(default_factory=lambda: defaultdict(list))
+    poison: Counter[tuple[str, str]] = field(default_factory=Counter)
+    keys: dict[str, str] = field(default_factory=dict)
+    count: int = 0
+
+    def note(self, message: Message) -> None:
+        """One more delivery."""
+        self.count += 1
+        kind, *about = message.about
+        if kind == COMMANDS:
+            customer, command_id = about
+            self.commands[customer, command_id] += 1
+            self.keys[command_id] = command_id
+        elif kind in (ORDER, PAYMENT):
+            customer, purchase_id, amount, currency, event_id = about
+            delivery = Delivery(int(amount), currency, digest(message.value or b""))
+            self.purchases[kind, customer, purchase_id].append(delivery)
+            self.keys[event_id] = purchase_id
+        elif about[0]:
+            self.poison[about[0], digest(message.value or b"")] += 1
+
+
+def digest(value: bytes) -> str:
+    """How a value is named where it may be replaced by this."""
+    return sha256(value).hexdigest()

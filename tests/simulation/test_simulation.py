@@ -1,0 +1,31 @@
+"""A few hundred seeds of the simulation, and controls that it must find. More: python -m tests.simulation --seeds N."""
+
+from itertools import takewhile
+
+import pytest
+
+from tests.simulation.controls import CONTROLS, Control
+from tests.simulation.run import run_seed
+from tests.simulation.traffic import Traffic
+
+SEEDS = 200
+ENOUGH_FOR_A_CONTROL = 40
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, 50))
+def test_whatever_dies_freezes_or_moves_nothing_is_lost_and_nothing_doubled(first: int):
+    failed = {seed: found for seed in range(first, first + 50) if (found := run_seed(seed))}
+    assert not failed, "replay with: python -m tests.simulation --seed N"
+
+
+@pytest.mark.parametrize("control", CONTROLS.values(), ids=CONTROLS.keys())
+def test_the_simulation_finds_a_build_whose_protection_is_off(control: Control):
+    with control.change():
+        unseen = list(
+            takewhile(lambda seed: not run_seed(seed, control.engine), range(1, ENOUGH_FOR_A_CONTROL + 1))
+        )
+    assert len(unseen) < ENOUGH_FOR_A_CONTROL
+
+
+def test_a_seed_replays_the_same_traffic():
+    assert Traffic(7, 3, 4).take(200) == Traffic(7, 3, 4).take(200)
