@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from worker.producing import producing
+from worker.topic_reader import reading
 from worker.topics import Catalogue
 
 TOPICS = Catalogue(topic_prefix="console.", partitions=3)
@@ -117,8 +118,6 @@ def test_waiting_prints_each_result_and_fails_when_one_was_rejected(environment,
 
 
 async def _answer_once_sent(kafka: str, command_id: str, result: dict[str, object]) -> None:
-    from worker.topic_reader import reading
-
     client = {"bootstrap_servers": kafka}
     async with reading(client, [TOPICS.commands.name], range(3), from_beginning=True) as reader:
         async for records in reader.follow():
@@ -212,3 +211,53 @@ def test_the_broker_prints_its_address_is_found_by_others_and_stops_when_told(en
     assert created.returncode == 0
     assert "console.customer.events" in json.loads(created.stdout)["created"]
     assert Path(tmp_path, "kafka").is_dir()
+
+
+def test_lines_of_one_customer_reach_the_topic_in_their_order(environment, kafka):
+    lines = [order("in-order", f"o{number}") for number in range(3_000)]
+    assert run(environment, "send", stdin="\n".join(lines)).returncode == 0
+    found = asyncio.run(_kept(kafka, TOPICS.orders.name, b"in-order"))
+    assert [json.loads(value) for value in found] == [json.loads(line) for line in lines]
+
+
+async def _kept(kafka: str, topic: str, key: bytes) -> list[bytes]:
+    async with reading({"bootstrap_servers": kafka}, [topic], range(3), from_beginning=True) as reader:
+        return [
+            record.value or b""
+            async for records in reader.to_the_end()
+            for record in records
+            if record.key == key
+        ]
+
+
+def test_ctrl_c_ends_a_send_that_waits_for_its_input(environment):
+    with subprocess.Popen(
+        [*PROGRAM, "send"], env=environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as sending:
+        assert sending.stdin is not None
+        assert sending.stderr is not None
+        sending.stdin.write("no json\n")
+        sending.stdin.flush()
+        assert sending.stderr.readline() == "line 1: not JSON\n"
+        sending.send_signal(signal.SIGINT)
+        assert sending.wait(10) != 0
+        assert "Traceback" not in sending.stderr.read()
+
+
+def test_a_reader_that_has_seen_enough_ends_events_quietly(environment):
+    with subprocess.Popen(
+        [*PROGRAM, "events", "--follow", "--from-beginning"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as printing:
+        assert printing.stdout is not None
+        assert printing.stderr is not None
+        assert run(environment, "topics", "--check").returncode == 0
+        printing.stdout.close()
+        asyncio.run(
+            put(environment["CUSTOMER_CONTEXT_BOOTSTRAP_SERVERS"], TOPICS.events.name, "p1", event("p1", 1))
+        )
+        assert printing.wait(20) == 0
+        assert printing.stderr.read() == ""

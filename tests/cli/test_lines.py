@@ -44,12 +44,12 @@ def test_a_cloud_event_goes_by_its_type_and_is_keyed_by_its_data(kind, topic):
 def test_a_command_in_a_cloud_event_goes_to_the_commands():
     data = {"commandType": "ChangeStatus", "customerId": "c1", "commandId": "k1"}
     found = address(plain(specversion="1.0", type="ChangeStatus", data=data), CATALOGUE)
-    assert (found.topic.name, found.key, found.command_id) == ("t-customer.commands", "c1", "k1")
+    assert (found.topic.name, found.key, found.awaited) == ("t-customer.commands", "c1", ("c1", "k1"))
 
 
 def test_a_payment_without_customer_goes_under_its_order():
     found = address(plain(paymentId="p1", orderId="o1"), CATALOGUE)
-    assert (found.key, found.customer_id) == ("o1", None)
+    assert (found.key, found.awaited) == ("o1", None)
 
 
 def test_the_line_goes_out_byte_for_byte():

@@ -20,13 +20,12 @@ class UnknownLine(ValueError):
 
 
 class Addressed(NamedTuple):
-    """A line on its way. command_id: None unless it is a command with one."""
+    """A line on its way. awaited: customerId and commandId of the result that it will have; None when it has none."""
 
     topic: Topic
     key: str
     value: bytes
-    customer_id: str | None
-    command_id: str | None
+    awaited: tuple[str, str] | None
 
 
 def address(line: bytes, catalogue: Catalogue) -> Addressed:
@@ -46,7 +45,7 @@ def address(line: bytes, catalogue: Catalogue) -> Addressed:
     if key is None:
         raise UnknownLine("no customerId to use as its key")
     command_id = _text(body, "commandId") if topic is catalogue.commands else None
-    return Addressed(topic, key, line, customer_id, command_id)
+    return Addressed(topic, key, line, (key, command_id) if command_id else None)
 
 
 def _body(message: dict[str, Any]) -> dict[str, Any]:

@@ -3,43 +3,22 @@
 import asyncio
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import msgspec
 import typer
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from worker.cli.context import bootstrap_of, catalogue_of, settings_of, stderr
 from worker.cli.errors import CommandFailed
-from worker.cli.lines import Addressed, UnknownLine, address
-from worker.logs import safe_text
+from worker.cli.line_source import numbered_lines
+from worker.cli.sending import Outcome, Sending
 from worker.producing import producing
 from worker.settings import Settings
 from worker.topic_reader import TopicReader, reading
-from worker.topics import Catalogue
-
-_IN_FLIGHT = 1_000
-
-
-@dataclass
-class _Outcome:
-    """What became of the lines. awaited: deliveries of (customerId, commandId) whose result is not there yet."""
-
-    sent: Counter[str] = field(default_factory=Counter)
-    unsent: int = 0
-    rejected: int = 0
-    awaited: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-    @property
-    def good(self) -> bool:
-        return not (self.unsent or self.rejected or self.awaited.total())
 
 
 class _Result(msgspec.Struct, rename="camel"):
@@ -81,30 +60,30 @@ def send(
     """
     settings = settings_of(context)
     bootstrap = bootstrap_of(settings)
-    stream = _open(file)
-    try:
-        outcome = asyncio.run(_send(settings, bootstrap, stream, timeout if wait else None))
-    finally:
-        stream.close()
+    with _opened(file) as descriptor:
+        outcome = asyncio.run(_send(settings, bootstrap, descriptor, timeout if wait else None))
     counts = ", ".join(f"{count} to {topic}" for topic, count in sorted(outcome.sent.items()))
     stderr.print(f"Sent {outcome.sent.total()}{': ' if counts else '.'}{counts}", markup=False)
     if not outcome.good:
         raise typer.Exit(1)
 
 
-def _open(file: Path | None) -> BinaryIO:
+@contextmanager
+def _opened(file: Path | None) -> Iterator[int]:
     if file is None or str(file) == "-":
-        return sys.stdin.buffer
+        yield sys.stdin.fileno()
+        return
     try:
-        return file.open("rb")
+        with file.open("rb") as stream:
+            yield stream.fileno()
     except OSError as error:
         raise CommandFailed(f"{file} cannot be read: {error.strerror}.") from error
 
 
-async def _send(settings: Settings, bootstrap: str, stream: BinaryIO, patience_s: float | None) -> _Outcome:
+async def _send(settings: Settings, bootstrap: str, descriptor: int, patience_s: float | None) -> Outcome:
     client = settings.kafka_client(bootstrap)
     catalogue = catalogue_of(settings)
-    outcome = _Outcome()
+    outcome = Outcome()
     async with AsyncExitStack() as stack:
         results: TopicReader | None = None
         if patience_s is not None:  # from before the first command, or its result would be missed
@@ -114,7 +93,10 @@ async def _send(settings: Settings, bootstrap: str, stream: BinaryIO, patience_s
             )
         producer = await stack.enter_async_context(producing(client))
         progress = stack.enter_context(_progress())
-        await _produce(producer, catalogue, stream, outcome, progress, waits=results is not None)
+        sending = Sending(producer, catalogue, outcome, progress, waits=results is not None)
+        async for lines in numbered_lines(descriptor):
+            await sending.send(lines)
+        await sending.finish()
         if results is not None and patience_s is not None:
             await _print_results(results, outcome, progress, patience_s)
     return outcome
@@ -125,63 +107,8 @@ def _progress() -> Progress:
     return Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal)
 
 
-async def _produce(
-    producer: AIOKafkaProducer,
-    catalogue: Catalogue,
-    stream: BinaryIO,
-    outcome: _Outcome,
-    progress: Progress,
-    *,
-    waits: bool,
-) -> None:
-    lines = _lines(stream)
-    task = progress.add_task("sending", total=None)
-    slots = asyncio.Semaphore(_IN_FLIGHT)
-
-    async def deliver(number: int, message: Addressed) -> None:
-        try:
-            await producer.send_and_wait(message.topic.name, message.value, key=message.key.encode())
-            outcome.sent[message.topic.name] += 1
-            progress.advance(task)
-        except KafkaError as error:
-            _report(outcome, number, f"not sent: {safe_text(error)}")
-            if message.command_id is not None and message.customer_id is not None and waits:
-                outcome.awaited[message.customer_id, message.command_id] -= 1
-        finally:
-            slots.release()
-
-    async with asyncio.TaskGroup() as deliveries:
-        while (numbered := await asyncio.to_thread(next, lines, None)) is not None:
-            number, line = numbered
-            try:
-                message = address(line, catalogue)
-            except UnknownLine as error:
-                _report(outcome, number, str(error))
-                continue
-            if waits and message.topic is catalogue.commands:
-                if message.command_id is None or message.customer_id is None:
-                    _report(outcome, number, "no commandId, so no result would come")
-                    continue
-                outcome.awaited[message.customer_id, message.command_id] += 1
-            await slots.acquire()
-            deliveries.create_task(deliver(number, message))
-
-
-def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Lines that are not blank with their number, from 1."""
-    for number, line in enumerate(stream, start=1):
-        text = line.strip()
-        if text:
-            yield number, text
-
-
-def _report(outcome: _Outcome, number: int, why: str) -> None:
-    outcome.unsent += 1
-    stderr.print(f"line {number}: {why}", style="yellow", markup=False)
-
-
 async def _print_results(
-    reader: TopicReader, outcome: _Outcome, progress: Progress, patience_s: float
+    reader: TopicReader, outcome: Outcome, progress: Progress, patience_s: float
 ) -> None:
     task = progress.add_task("results", total=outcome.awaited.total())
     last = time.monotonic()
