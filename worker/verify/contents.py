@@ -1,9 +1,10 @@
 """What a verification reads: the logs and tables of one installation, as plain records.
 
 The order of reading makes it sound on a running system (worker.verify.snapshot): positions first, then the tables
-that change, then the outputs, then the ledger and the claims, and the inputs last. So everything that was processed
-at the stated positions is in the outputs, every output has its cause in what was read, and a customer's row is never
-newer than the events read. What was processed after the positions is allowed but not demanded.
+that change, then results and dead letters, then events, then the ledger and the claims, and the inputs last. So
+everything that was processed at the stated positions is in the outputs; a result has its events, an event its ledger
+line, and everything its input; and a customer's row is never newer than the events, so it is compared at its version.
+What was processed after the positions is allowed but not demanded. A partition that stood still is compared exactly.
 """
 
 from collections import Counter
@@ -49,7 +50,8 @@ class Shared:
 
     positions: partition -> topic -> next offset, as they were first read. moving: partitions whose positions were
     other ones when all was read. cut: (topic, partition) whose oldest records are past their retention. ends: offset
-    after the last record, per (topic, partition). forwarded: how often a record was sent to the inbox.
+    after the last record read, per (topic, partition), complete when all partitions were read. forwarded: how often a
+    record was sent to the inbox.
     """
 
     catalogue: Catalogue

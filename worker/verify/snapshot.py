@@ -2,15 +2,16 @@
 
 Rules:
 - Everything is read read_committed, up to where each topic ended when this began ("the stated position").
-- The end of a topic is its high watermark, not the last stable offset: a transaction that was still open there is
-  waited for, so that what one transaction wrote to several topics is seen in all of them or is behind every end.
-- The ends are asked in an order that makes the comparison sound: positions, then the tables that change, then the
-  outputs, then the ledger and the claims, and the inputs last (worker.verify.contents says why). Positions are read
-  once more at the end; a partition whose positions moved in between is compared more gently.
+- The end of a topic is a last stable offset that has reached the high watermark of when it was asked for: so it never
+  parts a transaction, and what was committed before, in whatever topic, is before it.
+- The ends are asked in an order that makes the comparison sound: positions, then the tables that change, then results
+  and dead letters, then events, then the ledger and the claims, and the inputs last (worker.verify.contents says why).
+  Positions are read once more at the end; a partition whose positions moved in between is compared more gently.
 - One partition number at a time is held in memory.
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -33,9 +34,10 @@ from worker.verify.contents import (
 from worker.verify.deliveries import original
 
 STALLED_S = 120.0
-"""How long nothing may come before the end is reached: longer than an open transaction of a dead worker can last."""
+"""How long an end may be out of reach: longer than the open transaction of a dead worker can last."""
 
-_POLL_MS = 500
+_POLL_MS = 200
+_LOOK_EVERY_S = 0.02
 _RECORDS_AT_ONCE = 20_000
 
 Progress = Callable[[str, int, int], None]
@@ -55,6 +57,7 @@ class Snapshot:
         self._progress = progress
         self._ends: dict[TopicPartition, int] = {}
         self._begins: dict[TopicPartition, int] = {}
+        self._last: dict[tuple[str, int], int] = {}
         self._rows: dict[str, dict[int, dict[bytes, bytes]]] = {}
         self._committed = self._consumer("read_committed")
         self._uncommitted = self._consumer("read_uncommitted")
@@ -70,10 +73,13 @@ class Snapshot:
             await self._state_ends(self._changelog(table))
             if table != RESULTS:
                 self._rows[table] = await self._table(table)
-        outputs = (catalogue.events.name, catalogue.results.name, catalogue.dead_letters.name)
-        for topics in (outputs, (self._changelog(LEDGER), self._changelog(EMAIL_CLAIMS)), self._inputs()):
-            await self._state_ends(*topics)
+        await self._state_ends(catalogue.results.name, catalogue.dead_letters.name)
+        await self._state_ends(catalogue.events.name)
+        await self._state_ends(self._changelog(LEDGER), self._changelog(EMAIL_CLAIMS))
+        await self._state_ends(*self._inputs())
         inbox = await self._records(self._all(catalogue.inbox.name), "inbox")
+        claims = await self._records(self._all(catalogue.email_claims.name), "claims")
+        self._note_last(claims)
         shared = Shared(
             catalogue,
             positions,
@@ -83,12 +89,12 @@ class Snapshot:
                 if begin > 0 and not tp.topic.endswith("-changelog")
             },
             dead_letters=await self._records([TopicPartition(catalogue.dead_letters.name, 0)], "dead letters"),
-            claims=await self._records(self._all(catalogue.email_claims.name), "claims"),
+            claims=claims,
             claims_table={
                 key: value for rows in (await self._table(EMAIL_CLAIMS)).values() for key, value in rows.items()
             },
             forwarded=Counter(source.position for record in inbox if (source := original(record))),
-            ends=await self._last_records(),
+            ends=self._last,
         )
         after = await self._positions()
         shared.moving = {number for number in range(catalogue.partitions) if positions[number] != after[number]}
@@ -105,6 +111,8 @@ class Snapshot:
                 for topic in topics
                 if topic != catalogue.email_claims.name
             }
+            for topic in self._inputs():
+                self._note_last(records.get(topic, []))
             tables = {table: rows.get(number, {}) for table, rows in self._rows.items()}
             for table in (LEDGER, RESULTS):
                 tables[table] = (await self._table(table, [number])).get(number, {})
@@ -124,6 +132,7 @@ class Snapshot:
             enable_auto_commit=False,
             isolation_level=isolation,
             auto_offset_reset="earliest",
+            fetch_max_wait_ms=50,
             max_partition_fetch_bytes=8 << 20,
         )
 
@@ -160,8 +169,19 @@ class Snapshot:
 
     async def _state_ends(self, *topics: str) -> None:
         partitions = [tp for topic in topics for tp in self._all(topic)]
-        self._ends |= await self._uncommitted.end_offsets(partitions)
+        written = await self._uncommitted.end_offsets(partitions)
+        give_up_at = time.monotonic() + STALLED_S
+        while behind := [tp for tp, end in (await self._stable(partitions)).items() if end < written[tp]]:
+            if time.monotonic() > give_up_at:
+                raise Stalled(f"A transaction on {behind[0].topic}-{behind[0].partition} does not end.")
+            await asyncio.sleep(_LOOK_EVERY_S)
         self._begins |= await self._uncommitted.beginning_offsets(partitions)
+
+    async def _stable(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """The last stable offsets; each becomes the stated end."""
+        stable: dict[TopicPartition, int] = await self._committed.end_offsets(partitions)
+        self._ends |= stable
+        return stable
 
     async def _positions(self) -> dict[int, dict[str, int]]:
         await self._state_ends(self._changelog(POSITIONS))
@@ -184,33 +204,13 @@ class Snapshot:
                 of_partition[record.key or b""] = record.value
         return rows
 
-    async def _last_records(self) -> dict[tuple[str, int], int]:
-        """Offset after the last record of each input partition: its end without the transaction markers behind it."""
-        ends: dict[tuple[str, int], int] = {}
-        for topic in self._inputs():
-            for tp in self._all(topic):
-                last = await self._last_record(tp)
-                if last is not None:
-                    ends[topic, tp.partition] = last + 1
-        return ends
+    def _note_last(self, records: Iterable[Record]) -> None:
+        for record in records:
+            self._last[record.topic, record.partition] = record.offset + 1
 
-    async def _last_record(self, tp: TopicPartition) -> int | None:
-        step, end = 1_000, self._ends[tp]
-        while end > self._begins[tp]:
-            start = max(self._begins[tp], end - step)
-            found = await self._records([tp], "ends", start={tp: start})
-            if found:
-                return found[-1].offset
-            if start == self._begins[tp]:
-                return None
-            step *= 10
-        return None
-
-    async def _records(
-        self, partitions: Sequence[TopicPartition], what: str, start: Mapping[TopicPartition, int] | None = None
-    ) -> list[Record]:
+    async def _records(self, partitions: Sequence[TopicPartition], what: str) -> list[Record]:
         """Everything committed in these partitions up to their stated ends, per partition in order."""
-        first = start or self._begins
+        first = self._begins
         todo = [tp for tp in partitions if first[tp] < self._ends[tp]]
         if not todo:
             return []
