@@ -1,0 +1,106 @@
+"""The broker's side of a run: topics, loading, and how far the published events have come.
+
+Rules:
+- The broker stamps every record itself (LogAppendTime), so that no peer's clock or batching enters the rate.
+- Each run has topics of its own, told apart by a prefix and deleted afterwards; all peers get the same ones, with the
+  same number of partitions and the same changelog settings.
+- Records are put on the partition that Kafka's default partitioner picks, so that no peer has to forward any.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import IsolationLevel, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from tests.benchmarks.orders import Expected, Order
+from worker.admin import ensure_topics
+from worker.topics import Catalogue
+
+PARTITIONS = 8
+BROKER_PROPERTIES = {"log.message.timestamp.type": "LogAppendTime"}
+TABLES = ("customers", "ledger", "command_results", "email_claims", "waiting", "positions")
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where one run takes place. prefix: before the names of its topics, and of everything else it names."""
+
+    bootstrap: str
+    prefix: str
+
+    @property
+    def app_id(self) -> str:
+        return f"{self.prefix}app"
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return Catalogue(topic_prefix=self.prefix, app_id=self.app_id, partitions=PARTITIONS)
+
+    def create_topics(self) -> None:
+        asyncio.run(ensure_topics({"bootstrap_servers": self.bootstrap}, self.catalogue.all(TABLES), 1))
+
+    def delete_topics(self) -> None:
+        """Whatever this run's peer created goes too."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        names = [name for name in admin.list_topics(timeout=30).topics if name.startswith(self.prefix)]
+        for deleted in admin.delete_topics(names).values():
+            deleted.result()
+
+
+class Loader:
+    """Produces as fast as it can."""
+
+    def __init__(self, site: Site, linger_ms: int = 50) -> None:
+        self._orders_topic = site.catalogue.orders.name
+        self._producer = Producer(
+            {
+                "bootstrap.servers": site.bootstrap,
+                "partitioner": "murmur2_random",
+                "linger.ms": linger_ms,
+                "batch.size": 500_000,
+                "queue.buffering.max.messages": 200_000,
+            }
+        )
+
+    def orders(self, orders: Iterable[Order], expected: Expected) -> None:
+        """Produce them all and wait until the broker has them."""
+        for order in orders:
+            self.send(self._orders_topic, order.customer_id, order.value)
+            expected.add(order)
+        self.flush()
+
+    def order(self, order: Order) -> None:
+        """Produce one and do not wait."""
+        self.send(self._orders_topic, order.customer_id, order.value)
+
+    def send(self, topic: str, key: str, value: bytes) -> None:
+        while True:
+            try:
+                self._producer.produce(topic, value, key)
+            except BufferError:
+                self._producer.poll(0.1)
+            else:
+                self._producer.poll(0)
+                return
+
+    def flush(self) -> None:
+        if self._producer.flush(120):
+            raise RuntimeError("the broker did not take every record within 120 s")
+
+
+class Ends:
+    """The ends of a topic's partitions as a read_committed consumer sees them."""
+
+    def __init__(self, bootstrap: str, topic: str) -> None:
+        self._admin = AdminClient({"bootstrap.servers": bootstrap})
+        self._partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+
+    def offsets(self) -> list[int]:
+        """The last stable offset of each partition."""
+        asked: Any = dict.fromkeys(self._partitions, OffsetSpec.latest())
+        found = self._admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED)
+        by_number = {tp.partition: future.result().offset for tp, future in found.items()}
+        return [by_number[number] for number in range(PARTITIONS)]

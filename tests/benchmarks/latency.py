@@ -1,0 +1,123 @@
+"""How long one takes: from producing an order to seeing its event read_committed, and from an HTTP POST to its 201.
+
+The peer has just worked off a load, so it is warm; orders come at an even pace, the clock is this process's.
+"""
+
+import asyncio
+import math
+import random
+import threading
+import time
+from dataclasses import dataclass
+
+import aiohttp
+from confluent_kafka import TopicPartition
+
+from tests.benchmarks.kafka import PARTITIONS, Ends, Loader, Site
+from tests.benchmarks.orders import make_order
+from tests.benchmarks.published import event_consumer
+
+ORDERS_PER_S = 200
+
+_WARM_UP_S = 2.0
+_AFTER_S = 10.0
+_FIRST_NUMBER = 0x80000000  # beyond any workload's
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds."""
+
+    p50: float
+    p99: float
+    count: int
+
+
+def of_orders(site: Site, customers: int, seconds: float) -> Latency:
+    """At ORDERS_PER_S for that long, after a short warm-up. Raises RuntimeError when an event does not come."""
+    watcher = _Watcher(site)
+    watcher.start()
+    watcher.ready.wait()
+    loader, rng = Loader(site, linger_ms=0), random.Random(1)
+    produced: dict[bytes, float] = {}
+    begin = time.monotonic()
+    count = int((seconds + _WARM_UP_S) * ORDERS_PER_S)
+    for number in range(count):
+        time.sleep(max(0.0, begin + number / ORDERS_PER_S - time.monotonic()))
+        order = make_order(_FIRST_NUMBER + number, rng.randrange(customers), rng.randrange(1_000, 5_000))
+        produced[order.order_id.encode()] = time.monotonic()
+        loader.order(order)
+    loader.flush()
+    watcher.finish(count, _AFTER_S)
+    warm = list(produced)[int(_WARM_UP_S * ORDERS_PER_S) :]
+    missing = [number for number in warm if number not in watcher.seen]
+    if missing:
+        raise RuntimeError(f"{len(missing)} of {len(warm)} orders had no visible event {_AFTER_S} s later")
+    return _summary([watcher.seen[number] - produced[number] for number in warm])
+
+
+def of_registrations(url: str, count: int) -> Latency:
+    """POST /api/v1/customers until its 201, one after the other on one connection."""
+    return asyncio.run(_register(url, count))
+
+
+async def _register(url: str, count: int) -> Latency:
+    took: list[float] = []
+    async with aiohttp.ClientSession() as session:
+        for number in range(count + count // 5):
+            body = {"name": "Benchmark", "email": f"posted-{number}-{time.time_ns() % 10**9}@example.com"}
+            began = time.monotonic()
+            async with session.post(f"{url}/api/v1/customers", json=body) as answer:
+                await answer.read()
+                if answer.status != 201:
+                    raise RuntimeError(f"a registration was answered with {answer.status}")
+            took.append(time.monotonic() - began)
+    return _summary(took[count // 5 :])
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The smallest value that at least that share of all values does not exceed."""
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
+def _summary(seconds: list[float]) -> Latency:
+    ms = [value * 1000 for value in seconds]
+    return Latency(percentile(ms, 0.5), percentile(ms, 0.99), len(ms))
+
+
+class _Watcher(threading.Thread):
+    """Reads the end of customer.events and notes when each order's spending event was seen."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(name="watcher", daemon=True)
+        self._site = site
+        self._over = threading.Event()
+        self._enough = threading.Event()
+        self._wanted = 0
+        self.ready = threading.Event()
+        self.seen: dict[bytes, float] = {}
+
+    def run(self) -> None:
+        topic = self._site.catalogue.events.name
+        ends = Ends(self._site.bootstrap, topic).offsets()
+        with event_consumer(self._site) as consumer:
+            consumer.assign([TopicPartition(topic, number, ends[number]) for number in range(PARTITIONS)])
+            self.ready.set()
+            while not self._over.is_set():
+                message = consumer.poll(0.1)
+                if message is not None and message.error() is None:
+                    self._note(message.value())
+
+    def finish(self, count: int, within_s: float) -> None:
+        """Wait for the events of that many orders, then end."""
+        give_up_at = time.monotonic() + within_s
+        while len(self.seen) < count and time.monotonic() < give_up_at:
+            time.sleep(0.05)
+        self._over.set()
+        self.join()
+
+    def _note(self, value: bytes) -> None:
+        now = time.monotonic()
+        if b'"CustomerSpendingUpdatedEvent"' in value:
+            at = value.index(b'"orderId":"') + len(b'"orderId":"')
+            self.seen[value[at : value.index(b'"', at)]] = now

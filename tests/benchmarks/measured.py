@@ -1,0 +1,109 @@
+"""A peer's process, watched from outside: CPU seconds, resident memory, and the broker's CPU beside it.
+
+Rules: a peer is one process (no wrapper starts it); it is looked at every LOOK_EVERY_S; its log is kept in a file.
+"""
+
+import os
+import subprocess
+import threading
+import time
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import psutil
+
+LOOK_EVERY_S = 0.05
+_STOP_WITHIN_S = 30
+
+
+class Sample(NamedTuple):
+    """at: seconds since 1970; cpu_s, broker_cpu_s: CPU seconds so far, user and system."""
+
+    at: float
+    cpu_s: float
+    broker_cpu_s: float
+
+
+class PeerEnded(RuntimeError):
+    """The peer's process ended by itself; the text ends with the last lines of its log."""
+
+
+class MeasuredProcess:
+    """Starts when entered, is told to stop (SIGTERM) when left."""
+
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], log: Path, broker_pid: int
+    ) -> None:
+        self._command = list(command)
+        self._environment = {**os.environ, **environment}
+        self._log = log
+        self._broker = psutil.Process(broker_pid)
+        self._over = threading.Event()
+        self._largest = 0
+        self.started_at = 0.0
+        self.samples: list[Sample] = []
+
+    def __enter__(self) -> Self:
+        with self._log.open("ab") as log:
+            self.started_at = time.time()
+            self._process = psutil.Popen(self._command, env=self._environment, stdout=log, stderr=log)
+        self._thread = threading.Thread(target=self._look, name="samples", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def check(self) -> None:
+        """Raises PeerEnded when the process is not there any more."""
+        if self._process.poll() is not None:
+            tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-20:])
+            raise PeerEnded(f"exit code {self._process.returncode}; its log ends with:\n{tail}")
+
+    @property
+    def peak_bytes(self) -> int:
+        """The largest resident size so far, by the kernel's own high-water mark where it keeps one."""
+        return self._largest
+
+    def cpu_at(self, at: float) -> tuple[float, float]:
+        """(CPU seconds of the peer, of the broker) up to that moment, interpolated."""
+        samples = self.samples
+        after = min(max(bisect_left(samples, at, key=lambda sample: sample.at), 1), len(samples) - 1)
+        a, b = samples[after - 1], samples[after]
+        share = min(max((at - a.at) / (b.at - a.at), 0.0), 1.0)
+        return (
+            a.cpu_s + share * (b.cpu_s - a.cpu_s),
+            a.broker_cpu_s + share * (b.broker_cpu_s - a.broker_cpu_s),
+        )
+
+    def _look(self) -> None:
+        while True:
+            try:
+                cpu, broker = self._process.cpu_times(), self._broker.cpu_times()
+                self._largest = max(self._largest, _resident_bytes(self._process))
+            except psutil.NoSuchProcess:
+                return  # `check` tells
+            self.samples.append(Sample(time.time(), cpu.user + cpu.system, broker.user + broker.system))
+            if self._over.wait(LOOK_EVERY_S):
+                return
+
+
+def _resident_bytes(process: psutil.Process) -> int:
+    status = Path(f"/proc/{process.pid}/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return int(process.memory_info().rss)

@@ -1,0 +1,70 @@
+"""Peer: Faust as its documentation writes it: an agent, Record models, tables, `await topic.send`.
+
+At least once, and with what FAUST's defaults do beside it: no transaction holds the events, the tables and the offsets
+together. It is here to show where one starts, not as an opponent.
+"""
+
+import os
+from typing import Any
+
+import faust
+import msgspec
+
+from tests.benchmarks.rewards import Amount, Customer, OrderCompleted, count, now
+
+PREFIX = os.environ["BENCH_PREFIX"]
+PARTITIONS = int(os.environ["BENCH_PARTITIONS"])
+
+
+class Money(faust.Record):
+    amount: str
+    currency: str
+
+
+class Order(faust.Record):
+    eventId: str  # noqa: N815  # the field names of the topic
+    orderId: str  # noqa: N815
+    customerId: str  # noqa: N815
+    totalAmount: Money  # noqa: N815
+    occurredOn: str  # noqa: N815
+
+
+app = faust.App(
+    os.environ["BENCH_APP_ID"],
+    broker=f"kafka://{os.environ['BENCH_BOOTSTRAP']}",
+    store="rocksdb://?driver=rocksdict",
+    datadir=os.environ["BENCH_FOLDER"],
+    topic_partitions=PARTITIONS,
+    topic_replication_factor=1,
+)
+orders = app.topic(f"{PREFIX}order.completed", key_type=bytes, key_serializer="raw", value_type=Order)
+events = app.topic(f"{PREFIX}customer.events", key_serializer="raw", value_serializer="json")
+customers = app.Table("customers", partitions=PARTITIONS)
+ledger = app.Table("ledger", partitions=PARTITIONS)
+
+
+@app.agent(orders)
+async def reward(stream: Any) -> None:
+    async for order in stream:
+        line = f"{order.customerId}:{order.orderId}"
+        if line in ledger:
+            continue
+        known = customers.get(order.customerId)
+        customer = Customer() if known is None else msgspec.convert(known, Customer, strict=False)
+        for event in count(customer, _order(order), now()):
+            await events.send(
+                key=order.customerId.encode(),
+                value=msgspec.to_builtins(event),
+                headers={"content-type": b"application/cloudevents+json", "ce_type": event.type.encode()},
+            )
+        customers[order.customerId] = msgspec.to_builtins(customer, str_keys=True)
+        ledger[line] = order.totalAmount.amount
+
+
+def _order(order: Order) -> OrderCompleted:
+    amount = Amount(order.totalAmount.amount, order.totalAmount.currency)
+    return OrderCompleted(order.eventId, order.orderId, order.customerId, amount, order.occurredOn)
+
+
+if __name__ == "__main__":
+    app.main()

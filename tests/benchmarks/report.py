@@ -1,0 +1,139 @@
+"""The report of a benchmark: Markdown for people, an SVG to look at."""
+
+import os
+import platform
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+import psutil
+
+from tests.benchmarks.latency import ORDERS_PER_S
+from tests.benchmarks.peers import OURS
+from tests.benchmarks.results import FIGURES, Benchmark, Comparison, Figure, PeerResults
+
+_CHARTED = (0, 1, 4)
+_WIDTH, _LABEL, _BAR, _TITLE = 860, 320, 18, 34
+
+
+def describe_machine() -> str:
+    """Processor, cores, memory, system, Python: what figures depend on."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.partition(":")[2] for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = names[0].strip() if names else model
+    memory = psutil.virtual_memory().total / 2**30
+    system = f"{platform.system()} {platform.release().partition('-')[0]}"
+    return f"{os.cpu_count()} × {model}, {memory:.0f} GB, {system}, Python {platform.python_version()}"
+
+
+def markdown(benchmark: Benchmark) -> str:
+    """The whole report."""
+    parts = ["# Benchmark", f"Machine, with the broker on it too: {benchmark.machine}."]
+    parts += [f"- {note}" for note in benchmark.notes]
+    for comparison in benchmark.comparisons:
+        parts += ["", f"## {comparison.workload.name}", "", *_throughput(comparison)]
+        parts += ["", *_ratios(comparison), "", *_waiting(comparison)]
+        faults = [
+            f"- {results.peer.name}, round {number}: {', '.join(run.faults)}."
+            for results in comparison.peers
+            for number, run in enumerate(results.runs, 1)
+            if run.faults
+        ]
+        parts += ["", *(faults or ["Every final sum was right, for every peer and in every round."])]
+        if comparison.fingerprints_agree():
+            parts.append("All exactly-once peers published the same events: ids, sequences and data.")
+    return "\n".join(parts) + "\n"
+
+
+def svg(benchmark: Benchmark) -> str:
+    """Bars of the medians; a thin line over each shows the range."""
+    drawn: list[str] = []
+    y = 10
+    for comparison in benchmark.comparisons:
+        y += _TITLE
+        drawn.append(f'<text class="h" x="10" y="{y}">{escape(comparison.workload.name)}</text>')
+        for figure in (FIGURES[number] for number in _CHARTED):
+            y = _chart(drawn, comparison, figure, y + _TITLE)
+    style = (
+        "text{font:13px system-ui,sans-serif;fill:#222}.h{font-size:17px;font-weight:600}"
+        ".t{font-weight:600}.o{fill:#0a7d6c}.p{fill:#9aa5b1}.r{stroke:#222}"
+    )
+    body = "\n".join(drawn)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {y + 20}">\n<style>{style}</style>\n'
+        f'<rect width="{_WIDTH}" height="{y + 20}" fill="#fff"/>\n{body}\n</svg>\n'
+    )
+
+
+def _chart(drawn: list[str], comparison: Comparison, figure: Figure, y: int) -> int:
+    drawn.append(f'<text class="t" x="10" y="{y}">{escape(figure.title)}</text>')
+    longest = max(results.range(figure)[1] for results in comparison.peers)
+    scale = (_WIDTH - _LABEL - 110) / longest
+    for results in comparison.peers:
+        y += _BAR + 6
+        low, high = results.range(figure)
+        value, kind = results.median(figure), "o" if results.peer is OURS else "p"
+        middle = y - 5
+        drawn += [
+            f'<text x="10" y="{y}">{escape(results.peer.name)}</text>',
+            f'<rect class="{kind}" x="{_LABEL}" y="{y - 14}" width="{value * scale:.1f}" height="{_BAR}"/>',
+            f'<line class="r" x1="{_LABEL + low * scale:.1f}" x2="{_LABEL + high * scale:.1f}" '
+            f'y1="{middle}" y2="{middle}"/>',
+            f'<text x="{_LABEL + high * scale + 8:.1f}" y="{y}">{value:,.{figure.digits}f}</text>',
+        ]
+    return y
+
+
+def _throughput(comparison: Comparison) -> list[str]:
+    rows = []
+    for results in comparison.peers:
+        cells = [results.peer.name]
+        for figure in FIGURES:
+            low, high = results.range(figure)
+            digits = figure.digits
+            cells.append(f"{results.median(figure):,.{digits}f} ({low:,.{digits}f}–{high:,.{digits}f})")
+        rows.append(cells)
+    return table(["median (range)", *(figure.title for figure in FIGURES)], rows)
+
+
+def _ratios(comparison: Comparison) -> list[str]:
+    rows = []
+    for results in comparison.peers:
+        ratios = [comparison.ratio(figure, results) for figure in FIGURES]
+        if results.peer is not OURS and None not in ratios:
+            rows.append([results.peer.name, *(f"{ratio:.2f}" for ratio in ratios if ratio is not None)])
+    if not rows:
+        return []
+    rows.append(["goal against Kafka Streams", *(figure.goal or "–" for figure in FIGURES)])
+    return table(["this worker by …", *(figure.title for figure in FIGURES)], rows)
+
+
+def _waiting(comparison: Comparison) -> list[str]:
+    rows = [_waits(results) for results in comparison.peers]
+    titles = [
+        f"at {ORDERS_PER_S} orders/s, p50 ms",
+        "p99 ms",
+        "POST → 201, p50 ms",
+        "p99 ms",
+        "back with its store, s",
+        "without it, s",
+    ]
+    return table(["last round", *titles], rows)
+
+
+def _waits(results: PeerResults) -> list[str]:
+    cells = [results.peer.name]
+    for latency in (results.orders, results.posts):
+        cells += ["–", "–"] if latency is None else [f"{latency.p50:.1f}", f"{latency.p99:.1f}"]
+    recovery = results.recovery
+    return cells + (
+        ["–", "–"] if recovery is None else [f"{recovery.intact_s:.1f}", f"{recovery.deleted_s:.1f}"]
+    )
+
+
+def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table; every column but the first is aligned right."""
+    rule = ["---", *["---:"] * (len(titles) - 1)]
+    return [f"| {' | '.join(cells)} |" for cells in (titles, rule, *rows)]

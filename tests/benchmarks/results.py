@@ -1,0 +1,82 @@
+"""Everything one benchmark found, and the figures made of it: medians, ranges, ratios."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import NamedTuple
+
+from tests.benchmarks.latency import Latency
+from tests.benchmarks.orders import Workload
+from tests.benchmarks.peers import OURS, Peer
+from tests.benchmarks.recovery import Recovery
+from tests.benchmarks.throughput import Throughput
+
+
+class Figure(NamedTuple):
+    """A column of the report. digits: after the point. goal: what the ratio to Kafka Streams should be, in words."""
+
+    title: str
+    of: Callable[[Throughput], float]
+    digits: int
+    goal: str = ""
+
+
+FIGURES = (
+    Figure("orders/s", lambda run: run.orders_per_s, 0, "≥ 1.2"),
+    Figure("CPU s per 1,000", lambda run: run.cpu_per_1000, 4, "≤ 0.5"),
+    Figure("CPU s per 1,000, start-up included", lambda run: run.cpu_per_1000_whole, 4),
+    Figure("broker CPU s per 1,000", lambda run: run.broker_cpu_per_1000, 4),
+    Figure("peak MB", lambda run: run.peak_mb, 0, "≤ 0.5"),
+    Figure("start to first output, s", lambda run: run.first_output_s, 1),
+)
+
+
+@dataclass
+class PeerResults:
+    """One peer on one workload. runs: one a round; latency and recovery: of the last round."""
+
+    peer: Peer
+    workload: Workload
+    runs: list[Throughput] = field(default_factory=list)
+    orders: Latency | None = None
+    posts: Latency | None = None
+    recovery: Recovery | None = None
+
+    def median(self, figure: Figure) -> float:
+        return median(figure.of(run) for run in self.runs)
+
+    def range(self, figure: Figure) -> tuple[float, float]:
+        values = [figure.of(run) for run in self.runs]
+        return min(values), max(values)
+
+
+@dataclass
+class Comparison:
+    """All peers on one workload."""
+
+    workload: Workload
+    peers: list[PeerResults]
+
+    def ours(self) -> PeerResults | None:
+        return next((results for results in self.peers if results.peer is OURS), None)
+
+    def ratio(self, figure: Figure, other: PeerResults) -> float | None:
+        """Ours by the other's, both medians of this benchmark; None when ours did not run."""
+        ours = self.ours()
+        return None if ours is None else ours.median(figure) / other.median(figure)
+
+    def fingerprints_agree(self) -> bool:
+        """Whether all exactly-once peers published the same events in all rounds."""
+        prints = {
+            run.fingerprint for results in self.peers if results.peer.exactly_once for run in results.runs
+        }
+        return len(prints) <= 1
+
+
+@dataclass
+class Benchmark:
+    """machine, notes: what a reader has to know, one sentence each."""
+
+    machine: str
+    comparisons: Sequence[Comparison]
+    notes: list[str] = field(default_factory=list)
