@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 
 from worker.admin import TopicError
 from worker.broker import BrokerError
-from worker.cli import broker, dead_letters, demo, events, send, topics, verify, worker
+from worker.cli import broker, dead_letters, demo, doctor, events, send, topics, verify, worker
 from worker.cli.context import stderr
 from worker.cli.errors import CommandFailed
 from worker.logs import safe_text
@@ -49,7 +49,7 @@ def customer_context(
     context.obj = env_file
 
 
-for module in (demo, worker, broker, topics, send, events, dead_letters, verify):
+for module in (demo, worker, broker, topics, send, events, dead_letters, verify, doctor):
     module.register(app)
 
 

@@ -1,0 +1,106 @@
+"""`customer-context doctor`: says what is wrong, and what to do."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from api.auth import Authenticator
+from worker.broker import BrokerError, running_bootstrap
+from worker.cli.context import catalogue_of, env_file_of
+from worker.cli.topics import TABLES
+from worker.doctor import Finding, Level, kafka, machine, redis_copy
+from worker.doctor.findings import fault, ok
+from worker.settings import PREFIX, ConfigurationError, Settings, load_settings
+from worker.wire.rules_file import RulesFileError, load_rules
+
+_SIGNS = {Level.OK: "[green]✓", Level.WARNING: "[yellow]!", Level.FAULT: "[red]✗"}
+
+
+def register(app: typer.Typer) -> None:
+    app.command("doctor", epilog="Examples: customer-context doctor · customer-context doctor --json")(doctor)
+
+
+def doctor(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say what is wrong with configuration, rules, disk, web port, Kafka, topics, clock and Redis, and what to do.
+
+    Changes nothing. Exits 1 when there is a fault; a warning alone is no fault.
+    """
+    logging.disable(logging.CRITICAL)  # what the clients say of their own is told here in plain words
+    findings = list(_examine(context))
+    bad = any(finding.level is Level.FAULT for finding in findings)
+    if as_json:
+        typer.echo(json.dumps({"ok": not bad, "findings": [asdict(finding) for finding in findings]}))
+    else:
+        _print(findings)
+    if bad:
+        raise typer.Exit(1)
+
+
+def _examine(context: typer.Context) -> Iterator[Finding]:
+    try:
+        settings = load_settings(env_file_of(context))
+        Authenticator(settings)
+        settings.kafka_client(settings.bootstrap_servers)
+    except ConfigurationError as error:
+        for line in str(error).splitlines():
+            yield fault(
+                "configuration", line, "Correct that; the rest is looked at once all settings can be used."
+            )
+        return
+    yield ok("configuration", "All settings can be used.")
+    yield _rules(settings)
+    yield from machine.disk(settings.data_dir)
+    yield from machine.ports(settings)
+    yield from _kafka(settings)
+    if settings.redis_url is not None:
+        yield asyncio.run(redis_copy.redis(settings.redis_url.get_secret_value()))
+
+
+def _rules(settings: Settings) -> Finding:
+    try:
+        book = load_rules(settings.rules_file)
+    except RulesFileError as error:
+        return fault("rules", str(error), f"Correct the file that {PREFIX}RULES_FILE names.")
+    return ok("rules", f"The rules can be used: {book.currency}, in {len(book.sets)} version(s).")
+
+
+def _kafka(settings: Settings) -> Iterator[Finding]:
+    bootstrap = settings.bootstrap_servers
+    if settings.embedded:
+        yield from machine.embedded_kafka(settings.kafka_dir)
+        try:
+            bootstrap = running_bootstrap(settings.kafka_dir) or ""
+        except BrokerError as error:
+            yield fault(
+                "broker", str(error), "Give the worker's user the right to read it, or name another DATA_DIR."
+            )
+    if not bootstrap:
+        yield ok("broker", "No embedded Kafka runs now; `worker`, `broker` and `demo` start one.")
+        return
+    answers = asyncio.run(kafka.broker(settings, bootstrap))
+    yield from answers
+    if any(finding.level is not Level.FAULT for finding in answers):
+        yield from asyncio.run(kafka.topics(settings, bootstrap, catalogue_of(settings).all(TABLES)))
+
+
+def _print(findings: list[Finding]) -> None:
+    console = Console(highlight=False)
+    for finding in findings:
+        console.print(
+            f"{_SIGNS[finding.level]}[/] [bold]{finding.area}[/]: {escape(finding.what)}", soft_wrap=True
+        )
+        if finding.advice:
+            console.print(f"  → {escape(finding.advice)}", soft_wrap=True)
+    faults = sum(finding.level is Level.FAULT for finding in findings)
+    warnings = sum(finding.level is Level.WARNING for finding in findings)
+    console.print(f"{faults} faults, {warnings} warnings." if faults or warnings else "All is well.")
