@@ -19,7 +19,7 @@ def claim(batch: Batch, source: Source) -> None:
     try:
         message = claims.decode_claim(source.value)
         email_hash = (source.key or b"").decode()
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise DeadLettered(DeadLetterReason.UNDECODABLE, "not a message of the email saga") from error
     owner = email_claims.read(batch.unit, email_hash)
     wanted = Claim(message.customer_id, message.claim_id)

@@ -68,7 +68,7 @@ class Processor:
                 raise DeadLettered(DeadLetterReason.UNKNOWN_TYPE, "not a message of the inbox")
             source = _original(record, headers)
             handler = self._forwarded[source.topic]
-        except (msgspec.DecodeError, ValueError, KeyError) as error:
+        except (msgspec.DecodeError, RecursionError, ValueError, KeyError) as error:
             raise DeadLettered(DeadLetterReason.UNDECODABLE, "not a message of the inbox") from error
         try:
             handler(batch, source, True)

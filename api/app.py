@@ -23,6 +23,7 @@ from api.read_copy import ReadCopy
 from api.rendering import Renderings
 from api.routing import guard, routes_of
 from api.table import CUSTOMER_OPERATIONS, METRICS, PAGE_OPERATIONS
+from api.unreadable import answer_without_repeating
 from worker.gateway import Gateway
 from worker.settings import Settings
 from worker.wire import asyncapi
@@ -73,6 +74,7 @@ def build(settings: Settings, gateway: Gateway, rules_currency: str) -> ApiParts
 
     /metrics is among the routes unless METRICS_PORT moves it; then metrics_application() serves it.
     """
+    answer_without_repeating()
     pages = PAGE_OPERATIONS if settings.metrics_port is not None else (*PAGE_OPERATIONS, METRICS)
     operations = (*CUSTOMER_OPERATIONS, *pages)
     read_copy = None

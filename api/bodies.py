@@ -22,7 +22,7 @@ async def read_body(request: web.Request) -> bytes:
             return await request.read()
     except TimeoutError:
         raise Problem("REQUEST_TIMEOUT", "The body did not arrive in time.") from None
-    except web.RequestPayloadError:
+    except (web.RequestPayloadError, ConnectionResetError):  # the client went away
         raise invalid(("body", "incomplete")) from None
 
 

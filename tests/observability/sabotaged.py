@@ -1,0 +1,35 @@
+"""The real worker with two faults, whose exceptions hold all that the worker knows at that point.
+
+- An order whose id starts with `crash` makes its batch fail.
+- Asking for the reward points of the customer `broken` makes the request fail.
+"""
+
+from typing import Any
+
+from agents.batch import Batch
+from worker.app.live_gateway import LiveGateway
+from worker.cli import main
+
+_record, _ledger = Batch.record, LiveGateway.ledger
+
+
+def _failing_record(batch: Batch, row: Any, key: str, *rest: Any) -> None:
+    _record(batch, row, key, *rest)
+    if key.startswith("crash"):
+        try:
+            raise KeyError(row.customer.name.encode())
+        except KeyError as error:
+            raise ValueError(f"{row} cannot be recorded with {batch.unit.outbox}") from error
+
+
+def _failing_ledger(gateway: LiveGateway, customer_id: str) -> Any:
+    if customer_id == "broken":
+        raise ValueError(f"the ledger of {gateway.customer(customer_id)} is broken")
+    return _ledger(gateway, customer_id)
+
+
+Batch.record = _failing_record  # type: ignore[method-assign, assignment]
+LiveGateway.ledger = _failing_ledger  # type: ignore[method-assign, assignment]
+
+if __name__ == "__main__":
+    main()
