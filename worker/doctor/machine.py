@@ -123,10 +123,7 @@ def _is_a_worker(host: str, port: int) -> bool:
             with urllib.request.urlopen(f"http://{near}:{port}/{page}", timeout=_ANSWERS_WITHIN_S) as answer:
                 if sign in answer.read(1 << 20):
                     return True
-        except (
-            OSError,
-            ValueError,
-        ):  # refused, not HTTP, or not ours: http.client's errors are of both kinds
+        except (OSError, http.client.HTTPException):  # refused, an error status, or no HTTP at all
             continue
     return False
 
