@@ -47,12 +47,18 @@ class Supervised:
         return self._log.read_text(errors="replace")
 
     @property
+    def log_of_this_life(self) -> str:
+        """What the running process has written."""
+        return self._log.read_bytes()[self._born_at :].decode(errors="replace")
+
+    @property
     def end_of_log(self) -> str:
         """Its last lines, for a failing test."""
         return "\n".join(self.log.splitlines()[-_LOG_LINES_SHOWN:])
 
     def _start(self) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
+            self._born_at = log.tell()
             return subprocess.Popen(self._command, stdout=log, stderr=log, env=self._environment)
 
 

@@ -50,10 +50,12 @@ def two_workers(kafka: str, app_id: str, folder: Path, **environment: str) -> It
             print(member.end_of_log)  # noqa: T201 (shown only when the test fails)
 
 
-def wait_until_both_work(crew: Crew) -> None:
-    both = look_after_until(crew, lambda: all("processing" in member.log for member in crew), within_s=20.0)
-    assert both, "\n\n".join(member.end_of_log for member in crew)
-    look_after(crew, 1.0)
+def wait_until_it_works(crew: Crew, *members: Supervised) -> None:
+    done = look_after_until(
+        crew, lambda: all("processing" in member.log_of_this_life for member in members), within_s=30.0
+    )
+    assert done, "\n\n".join(member.end_of_log for member in crew)
+    look_after(crew, 0.5)
 
 
 def kill(rng: random.Random, crew: Crew) -> None:
@@ -71,6 +73,7 @@ def freeze_past_the_session(rng: random.Random, crew: Crew) -> None:
 
 def terminate(rng: random.Random, crew: Crew) -> None:
     stopped = rng.choice(crew)
+    wait_until_it_works(crew, stopped)
     stopped.signal(signal.SIGTERM)
     assert stopped.wait(within_s=10.0) == 0
     look_after(crew, rng.uniform(1.0, 2.0))
@@ -88,7 +91,7 @@ def test_crashes_freezes_and_stops_lose_nothing_and_double_nothing(kafka: str, t
     app_id = make_topics(kafka)
     with two_workers(kafka, app_id, tmp_path) as crew:
         with Traffic(kafka, app_id, per_second=400) as traffic:
-            wait_until_both_work(crew)
+            wait_until_it_works(crew, *crew)
             for strike in schedule:
                 strike(rng, crew)
         wait_until_all_arrived(kafka, app_id, crew, traffic)
@@ -126,7 +129,7 @@ def run_control(
     app_id = make_topics(kafka)
     with two_workers(kafka, app_id, folder, **environment) as crew:
         with Traffic(kafka, app_id, per_second=400) as traffic:
-            wait_until_both_work(crew)
+            wait_until_it_works(crew, *crew)
             strike(crew)
         wait_until_all_arrived(kafka, app_id, crew, traffic)
     return differences(kafka, app_id, traffic.sent)

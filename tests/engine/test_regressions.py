@@ -95,7 +95,7 @@ def rebalances(admin: AdminClient, group: str) -> bool:
     return bool(state == ConsumerGroupState.PREPARING_REBALANCING)
 
 
-@pytest.mark.parametrize("after_s", [0.05, 0.3, 0.5])
+@pytest.mark.parametrize("after_s", [0.05, 0.3])
 def test_sigterm_during_the_start_ends_the_worker_cleanly(kafka: str, start: Start, after_s: float):
     app_id = make_topics(kafka)
     until_it_processes(start(app_id, "settled"))

@@ -33,9 +33,11 @@ def send_steadily(installation: Installation, messages: list[Message]) -> None:
 
 
 def kill_and_wait_for_its_return(installation: Installation, worker: Supervised) -> None:
-    lives = worker.log.count("processing")
+    lives = len(worker.exits)
     worker.signal(signal.SIGKILL)
-    installation.wait_until(lambda: worker.log.count("processing") > lives)
+    installation.wait_until(
+        lambda: len(worker.exits) > lives and "processing" in worker.log_of_this_life, within_s=60.0
+    )
 
 
 def test_nothing_is_lost_or_doubled_while_workers_are_killed_again_and_again(installation: Installation):
