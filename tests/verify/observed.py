@@ -1,6 +1,8 @@
-"""What the verification would read of a simulated worker (tests.agents.world)."""
+"""What the verification would read of a simulated worker (tests.agents.world), in the order in which it reads."""
 
 from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
 from tables import ALL
 from tests.agents.world import PARTITIONS, World
@@ -12,23 +14,33 @@ from worker.verify.verification import Verification
 
 
 class Observed:
-    """Every log and table of a world as plain lists and dicts, free to be spoilt. settled: as in a run that ended."""
+    """Every log and table of a world as plain lists and dicts, free to be spoilt.
 
-    def __init__(self, world: World) -> None:
-        self.catalogue = world.catalogue
-        self.logs = {
-            where: [Record(r.topic, r.partition, r.offset, r.key, r.value, r.headers) for r in log]
-            for where, log in world.logs.items()
-        }
-        self.tables = [
-            {table.name: dict(world.stores[number].scan(table.mark)) for table in ALL}
-            for number in range(PARTITIONS)
-        ]
-        self.positions: dict[int, dict[str, int]] = {number: {} for number in range(PARTITIONS)}
-        for (topic, number), offset in world.positions.items():
-            self.positions[number][topic] = offset
+    meanwhile: called between the steps of reading, to let the world go on; None for one that stands still.
+    """
+
+    def __init__(self, world: World, meanwhile: Callable[[], None] | None = None) -> None:
+        catalogue = self.catalogue = world.catalogue
+        self._world = world
+        self.logs: dict[tuple[str, int], list[Record]] = {}
+        self.tables: list[dict[str, dict[bytes, bytes]]] = [{} for _ in range(PARTITIONS)]
         self.cut: set[tuple[str, int]] = set()
-        self.moving: set[int] = set()
+        inputs = (catalogue.commands, catalogue.orders, catalogue.payments, catalogue.inbox, catalogue.email_claims)
+        self._inputs = tuple(topic.name for topic in inputs)
+        steps: list[Callable[[], None]] = [
+            lambda: self._read_tables("customers", "waiting", "command_results"),
+            lambda: self._read_logs(catalogue.results.name, catalogue.dead_letters.name),
+            lambda: self._read_logs(catalogue.events.name),
+            lambda: self._read_tables("ledger", "email_claims"),
+            lambda: self._read_logs(*self._inputs),
+        ]
+        self.positions = self._positions()
+        for step in steps:
+            if meanwhile is not None:
+                meanwhile()
+            step()
+        after = self._positions()
+        self.moving = {number for number in after if after[number] != self.positions[number]}
 
     def log(self, topic: str) -> list[Record]:
         """All records of a topic, partition by partition."""
@@ -37,16 +49,6 @@ class Observed:
     def verify(self) -> Report:
         """Run the verification on what is there now."""
         catalogue = self.catalogue
-        forwarded = Counter(
-            source.position for record in self.log(catalogue.inbox.name) if (source := original(record))
-        )
-        inputs = (
-            catalogue.commands.name,
-            catalogue.orders.name,
-            catalogue.payments.name,
-            catalogue.inbox.name,
-            catalogue.email_claims.name,
-        )
         shared = Shared(
             catalogue,
             self.positions,
@@ -55,17 +57,45 @@ class Observed:
             ends={
                 (topic, number): log[-1].offset + 1
                 for (topic, number), log in self.logs.items()
-                if topic in inputs and log
+                if topic in self._inputs and log
             },
             dead_letters=self.log(catalogue.dead_letters.name),
             claims=self.log(catalogue.email_claims.name),
             claims_table={
                 key: value for tables in self.tables for key, value in tables["email_claims"].items()
             },
-            forwarded=forwarded,
+            forwarded=Counter(
+                source.position for record in self.log(catalogue.inbox.name) if (source := original(record))
+            ),
         )
         verification = Verification(shared, load_rules(None))
         for number in range(PARTITIONS):
             records = {topic: log for (topic, where), log in self.logs.items() if where == number}
             verification.partition(Partition(number, records, self.tables[number]))
         return verification.finish()
+
+    def differences(self) -> list[str]:
+        """What the verification finds, as it is printed."""
+        return [str(difference) for difference in self.verify().differences]
+
+    def _positions(self) -> dict[int, dict[str, int]]:
+        positions: dict[int, dict[str, int]] = {number: {} for number in range(PARTITIONS)}
+        for (topic, number), offset in self._world.positions.items():
+            positions[number][topic] = offset
+        return positions
+
+    def _read_logs(self, *topics: str) -> None:
+        for (topic, number), log in self._world.logs.items():
+            if topic in topics:
+                self.logs[topic, number] = [_plain(record) for record in log]
+
+    def _read_tables(self, *names: str) -> None:
+        for number, tables in enumerate(self.tables):
+            store = self._world.stores[number]
+            tables.update({table.name: dict(store.scan(table.mark)) for table in ALL if table.name in names})
+
+
+def _plain(record: Any) -> Record:
+    return Record(
+        record.topic, record.partition, record.offset, record.key, record.value, tuple(record.headers)
+    )

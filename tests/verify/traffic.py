@@ -117,7 +117,7 @@ class Traffic:
     def _command(self) -> None:
         customer = self._random.choice(self._customers)
         kind = self._random.choice(KINDS)
-        value = {
+        value: dict[str, Any] = {
             "commandId": self._next("k"),
             "commandType": kind,
             "customerId": customer,
@@ -134,7 +134,7 @@ class Traffic:
         address_ids = [a.id for c in self._customers if (row := self.world.row(c).customer) for a in row.addresses]
         method_ids = [m.id for c in self._customers if (r := self.world.row(c).customer) for m in r.payment_methods]
         address = {"street": pick(("S", "T", "U")), "city": "C", "zipCode": "Z", "country": pick(("US", "DE"))}
-        return {
+        every: dict[str, dict[str, Any]] = {
             "RegisterCustomer": {"name": " Ada ", "email": email, **({"address": address} if pick((0, 1)) else {})},
             "UpdateProfile": {"name": pick(("A", "B")), "email": email, "phone": pick((None, "+1 415 555 2671"))},
             "ChangeStatus": {"newStatus": pick(("ACTIVE", "INACTIVE", "SUSPENDED")), "reason": pick(("r", ""))},
@@ -154,7 +154,8 @@ class Traffic:
             },
             "UpgradeMembership": {"newLevel": pick(("SILVER", "GOLD", "PLATINUM")), "reason": "r"},
             "Unknown": {},
-        }[kind]
+        }
+        return every[kind]
 
 
 KINDS = (

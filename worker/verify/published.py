@@ -1,11 +1,9 @@
 """Published events: their envelope and data against what they must be (CONTRACT sections 1 and 4)."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 from worker.verify.contents import Record
@@ -62,15 +60,6 @@ def is_of(event: Event, order: Purchase) -> bool:
     """Whether amount and correlation of a spending event are this order's."""
     correlation = order.event_id if order.correlation_id is None else order.correlation_id
     return bool(event.amount == money(order.amount, order.currency) and event.correlationid == correlation)
-
-
-def read_event(record: Record) -> Event | None:
-    """The event in a record, None when it is no JSON object."""
-    try:
-        body = json.loads(record.value or b"", parse_float=Decimal)
-    except ValueError:
-        return None
-    return Event(record, body) if isinstance(body, dict) else None
 
 
 def compare(customer_id: str, cause: Cause, data: Published, group: Sequence[Event]) -> list[str]:

@@ -35,7 +35,7 @@ class Claimed:
 class Replay:
     """The recomputation of one customer; `run` fills everything that is public.
 
-    causes_missing: something has no cause among what the topics still hold. winners: (kind, id) -> the delivery that
+    causes_missing: cause and effect do not pair up, which retention would explain where a topic is cut. winners: (kind, id) -> the delivery that
     counted. sequences: (kind, id) -> the event sequence after it. row_seen: the row's version was passed.
     """
 
@@ -73,7 +73,7 @@ class Replay:
         self._replay_results()
         while self._advance(also_commands=True):
             pass
-        for payment in self._payments:
+        for payment in self._payments if self.traces.still else ():
             self.differs("ledger", f"payment {payment.fact.id} counted before the registration")
         return self
 
@@ -246,6 +246,8 @@ class Replay:
             return
         self.row_seen = True
         wrong = rows.differing_fields(self.traces.row, self.customer, self._sequence)
+        if not self.traces.still and self._payment_is_next():  # which of these payments came first is not known
+            wrong = [field for field in wrong if field not in ("paid", "last_payment_at")]
         if wrong:
             self.differs("customers table", ", ".join(wrong))
 

@@ -1,21 +1,22 @@
 """The whole comparison: partition by partition, then what spans them (claims, dead letters)."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+import json
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from typing import Any, TypeVar
 
 from worker.verify import accounts, claims, dead_letters
-from worker.verify.contents import CUSTOMERS, EMAIL_CLAIMS, LEDGER, RESULTS, WAITING, Partition, Shared
+from worker.verify.contents import CUSTOMERS, LEDGER, RESULTS, WAITING, Partition, Shared
 from worker.verify.customer import email_hash
 from worker.verify.deliveries import Expected, Sorter, Told, home_of
 from worker.verify.inputs import Position
-from worker.verify.published import read_event
+from worker.verify.published import Event
 from worker.verify.replay import Claimed, Replay
 from worker.verify.report import Report
-from worker.verify.rows import read_json
 from worker.verify.rules import Rules
 from worker.verify.traces import Traces
 
-__all__ = ["EMAIL_CLAIMS", "Verification"]
+Row = TypeVar("Row", dict[str, Any], list[Any])
 
 
 class Verification:
@@ -122,16 +123,13 @@ class Verification:
         catalogue = self._shared.catalogue
         for record in contents.records.get(catalogue.events.name, ()):
             self._report.counts["events"] += 1
-            event = read_event(record)
-            if event is None or event.subject is None:
-                self._report.differs("event", str(record.position), "cannot be read")
-                continue
+            event = Event(record, self._read(record.value, f"event at {record.position}", dict) or {})
             if home_of(str(event.subject), catalogue.partitions) != contents.number:
                 self._report.differs("event", str(record.position), "is not on its customer's partition")
             of(str(event.subject)).events.append(event)
         for record in contents.records.get(catalogue.results.name, ()):
             self._report.counts["results"] += 1
-            result = read_json(record.value or b"{}")
+            result = self._read(record.value, f"result at {record.position}", dict) or {}
             customer_id = str(result.get("customerId"))
             if record.key != customer_id.encode():
                 self._report.differs("result", str(record.position), "(record key)")
@@ -139,20 +137,36 @@ class Verification:
         self._read_tables(contents, of)
         return found
 
-    def _read_tables(self, contents: Partition, of: Any) -> None:
-        for key, value in contents.tables.get(CUSTOMERS, {}).items():
-            of(key.decode()).row = read_json(value)
-        for customer_id, kind, line_id, value in _rows(contents.tables.get(LEDGER, {})):
+    def _read_tables(self, contents: Partition, of: Callable[[str], Traces]) -> None:
+        for (customer_id,), row in self._rows_of(contents, CUSTOMERS, 1, dict):
+            of(customer_id).row = row
+        for (customer_id, kind, line_id), line in self._rows_of(contents, LEDGER, 3, list):
             self._report.counts["ledger lines"] += 1
-            of(customer_id).ledger[kind, line_id] = read_json(value)
-        for customer_id, kind, waiting_id, value in _rows(contents.tables.get(WAITING, {})):
-            of(customer_id).waiting[kind, waiting_id] = read_json(value)
-        for key, value in contents.tables.get(RESULTS, {}).items():
-            customer_id, command_id = key.decode().split("\0")
-            of(customer_id).remembered[command_id] = read_json(value)
+            of(customer_id).ledger[kind, line_id] = line
+        for (customer_id, kind, waiting_id), source in self._rows_of(contents, WAITING, 3, dict):
+            of(customer_id).waiting[kind, waiting_id] = source
+        for (customer_id, command_id), remembered in self._rows_of(contents, RESULTS, 2, dict):
+            of(customer_id).remembered[command_id] = remembered
 
+    def _rows_of(
+        self, contents: Partition, table: str, key_parts: int, kind: type[Row]
+    ) -> Iterator[tuple[list[str], Row]]:
+        """(parts of the key, value) of each row; one that cannot be read is a difference."""
+        for place, (key, value) in enumerate(contents.tables.get(table, {}).items()):
+            parts = key.decode(errors="replace").split("\0")
+            where = f"table {table}, partition {contents.number}, row {place}"
+            row = self._read(value, where, kind)
+            if len(parts) != key_parts:
+                self._report.differs("unreadable", where, "key")
+            elif row is not None:
+                yield parts, row
 
-def _rows(table: Mapping[bytes, bytes]) -> Iterable[tuple[str, str, str, bytes]]:
-    for key, value in table.items():
-        customer_id, kind, row_id = key.decode().split("\0")
-        yield customer_id, kind, row_id, value
+    def _read(self, value: bytes | None, where: str, kind: type[Row]) -> Row | None:
+        try:
+            found = json.loads(value or b"", parse_float=Decimal)
+        except ValueError:
+            found = None
+        if isinstance(found, kind):
+            return found
+        self._report.differs("unreadable", where)
+        return None
