@@ -1,5 +1,6 @@
 """Who may talk to Kafka at all: mechanisms, passwords, certificates and host names, from the console as operators do."""
 
+import json
 import os
 import subprocess
 import sys
@@ -96,3 +97,30 @@ def test_a_client_certificate_is_presented_where_the_broker_asks_for_one(secured
         known.stderr
     )  # let in, and may see no topic
     assert unknown.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        ({"KAFKA_SASL_PASSWORD": "another-password"}, "refuses the user or the password"),
+        ({"BOOTSTRAP_SERVERS": "misnamed"}, "IP address mismatch, certificate is not valid for '127.0.0.1'"),
+        ({"KAFKA_SSL_CAFILE": "stranger_ca"}, "The certificate of"),
+        ({"KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT", "KAFKA_SSL_CAFILE": ""}, "before it answered"),
+    ],
+    ids=["password", "host name", "authority", "no TLS"],
+)
+def test_the_doctor_says_why_kafka_refuses(secured, tmp_path, change, cause):
+    wrong = {name: str(getattr(secured, value, value)) for name, value in change.items()}
+    settings = secured.client_settings("scram-user", "SCRAM-SHA-512") | wrong
+    done = console("doctor", "--json", **settings, DATA_DIR=str(tmp_path), WEB_PORT="0")
+    faults = [each["what"] for each in json.loads(done.stdout)["findings"] if each["level"] == "fault"]
+    assert done.returncode == 1
+    assert len(faults) == 1
+    assert cause in faults[0]
+    assert "another-password" not in done.stdout + done.stderr
+
+
+def test_the_doctor_finds_nothing_wrong_with_least_privilege(secured, tmp_path):
+    settings = secured.client_settings("scram-user", "SCRAM-SHA-512")
+    done = console("doctor", "--json", **settings, DATA_DIR=str(tmp_path), WEB_PORT="0")
+    assert done.returncode == 0, done.stdout

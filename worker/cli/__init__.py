@@ -64,7 +64,9 @@ def main() -> None:
         _say(str(error))
         sys.exit(FAILED)
     except KafkaError as error:
-        _say(f"Kafka cannot be reached or refused: {safe_text(error)}")
+        _say(
+            f"Kafka cannot be reached or refused: {safe_text(error)}; `customer-context doctor` looks for the cause."
+        )
         sys.exit(FAILED)
 
 

@@ -14,6 +14,7 @@ from aiokafka.errors import (
     AuthenticationFailedError,
     IllegalSaslStateError,
     KafkaError,
+    SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
 )
 from aiokafka.protocol.admin import ApiVersionRequest
@@ -91,7 +92,7 @@ def _refusal(server: str, settings: Settings, error: Exception) -> Finding:
         case socket.gaierror():
             what = f"The host name of {server} is not known here."
             advice = f"Correct {PREFIX}BOOTSTRAP_SERVERS, or this machine's name resolution."
-        case AuthenticationFailedError():
+        case AuthenticationFailedError() | SaslAuthenticationFailed():
             what = f"Kafka at {server} refuses the user or the password."
             advice = (
                 f"Correct {PREFIX}KAFKA_SASL_USERNAME and _PASSWORD; the user must exist for that mechanism."
