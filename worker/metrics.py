@@ -18,6 +18,7 @@ import prometheus_client as prometheus
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import REGISTRY, Collector, CollectorRegistry
 
+from worker.domain.rejections import DeadLetterReason
 from worker.engine.observer import Observer
 from worker.engine.unit import Outgoing
 from worker.gateway import Readiness
@@ -84,6 +85,9 @@ READ_COPY_LAG_SECONDS = prometheus.Gauge(
 READ_COPY_ERRORS = prometheus.Counter(
     "customer_context_read_copy_errors", "Failed attempts to write the read copy to Redis."
 )
+
+for _reason in DeadLetterReason:  # all at 0 from the start: Prometheus does not see a series appear as an increase
+    DEAD_LETTERS.labels(_reason.value)
 
 
 class EngineMetrics(Observer):
