@@ -22,7 +22,7 @@ from tests.benchmarks.kafka import BROKER_PROPERTIES, Ends, Site
 from tests.benchmarks.orders import Workload
 from tests.benchmarks.peers import BUILD, Peer
 from tests.benchmarks.results import Benchmark, Comparison, PeerResults
-from tests.benchmarks.throughput import load, measure, register, start, work_off
+from tests.benchmarks.throughput import WrongResult, load, measure, register, start, work_off
 from worker.broker import EmbeddedKafka
 from worker.broker.ports import free_port
 
@@ -89,7 +89,10 @@ class Runner:
                     f"{run.cpu_per_1000:.4f} CPU s per 1,000, {run.peak_mb:.0f} MB"
                     + (f", [red]{', '.join(run.faults)}[/red]" if run.faults else ", sums agree")
                 )
-        return Comparison(workload, results)
+        comparison = Comparison(workload, results)
+        if not comparison.fingerprints_agree():
+            raise WrongResult("the exactly-once peers did not all publish the same events")
+        return comparison
 
     def _workload_of(self, peer: Peer, workload: Workload) -> Workload:
         few = min(workload.orders, self._plan.faust_orders)
@@ -184,4 +187,6 @@ def _write(benchmark: Benchmark) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(main)
+    app()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import IsolationLevel, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # not in its __all__
 
 from tests.benchmarks.orders import Expected, Order
 from worker.admin import ensure_topics
@@ -44,7 +44,7 @@ class Site:
 
     def delete_topics(self) -> None:
         """Whatever this run's peer created goes too."""
-        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 4})
         names = [name for name in admin.list_topics(timeout=30).topics if name.startswith(self.prefix)]
         for deleted in admin.delete_topics(names).values():
             deleted.result()
@@ -95,7 +95,7 @@ class Ends:
     """The ends of a topic's partitions as a read_committed consumer sees them."""
 
     def __init__(self, bootstrap: str, topic: str) -> None:
-        self._admin = AdminClient({"bootstrap.servers": bootstrap})
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 4})
         self._partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
 
     def offsets(self) -> list[int]:

@@ -49,7 +49,8 @@ class MeasuredProcess:
     def __enter__(self) -> Self:
         with self._log.open("ab") as log:
             self.started_at = time.time()
-            self._process = psutil.Popen(self._command, env=self._environment, stdout=log, stderr=log)
+            self._process = subprocess.Popen(self._command, env=self._environment, stdout=log, stderr=log)
+        self._figures = psutil.Process(self._process.pid)
         self._thread = threading.Thread(target=self._look, name="samples", daemon=True)
         self._thread.start()
         return self
@@ -91,8 +92,8 @@ class MeasuredProcess:
     def _look(self) -> None:
         while True:
             try:
-                cpu, broker = self._process.cpu_times(), self._broker.cpu_times()
-                self._largest = max(self._largest, _resident_bytes(self._process))
+                cpu, broker = self._figures.cpu_times(), self._broker.cpu_times()
+                self._largest = max(self._largest, _resident_bytes(self._figures))
             except psutil.NoSuchProcess:
                 return  # `check` tells
             self.samples.append(Sample(time.time(), cpu.user + cpu.system, broker.user + broker.system))

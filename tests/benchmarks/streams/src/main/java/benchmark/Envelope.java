@@ -7,6 +7,7 @@ import java.security.NoSuchAlgorithmException;
 import java.time.Instant;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
+import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.UUID;
 import org.apache.kafka.common.header.Header;
@@ -36,7 +37,7 @@ final class Envelope {
             throw new IllegalStateException(error);
         }
         sha1.update(HexFormat.of().parseHex(DNS));
-        namespace = sha1.digest("customer-context".getBytes(StandardCharsets.UTF_8));
+        namespace = Arrays.copyOf(sha1.digest("customer-context".getBytes(StandardCharsets.UTF_8)), 16);
         namespace[6] = (byte) (namespace[6] & 0x0f | 0x50);
         namespace[8] = (byte) (namespace[8] & 0x3f | 0x80);
     }
