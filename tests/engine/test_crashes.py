@@ -100,7 +100,7 @@ def test_crashes_freezes_and_stops_lose_nothing_and_double_nothing(kafka: str, t
             assert member.wait(within_s=10.0) == 0
         exits = [code for member in crew for code in member.exits]
         assert exits.count(-signal.SIGKILL) == KILLS
-        assert set(exits) <= {-signal.SIGKILL, 0, ExitCode.FENCED}
+        assert set(exits) <= {-signal.SIGKILL, 0, ExitCode.FENCED, ExitCode.DEADLINE}
     assert differences(kafka, app_id, traffic.sent) == []
     assert stores_that_differ_from_changelog(kafka, app_id, tmp_path / "first" / "store") == []
     attempts = len(read(kafka, f"{app_id}-out", isolation="read_uncommitted"))

@@ -166,7 +166,11 @@ class Engine:
         if got == expected:
             return
         first = await self._reader.first_readable(topic, partition.number, expected, _PEEK_S)
-        if first != got and self._active:
+        if not self._active:
+            return
+        if first is None:  # such as a frozen process sees when it wakes up
+            die(ExitCode.DEADLINE, f"whether {topic}-{partition.number} was skipped could not be read in time")
+        if first != got:
             die(
                 ExitCode.SKIPPED_RECORDS,
                 f"{topic}-{partition.number} continues at {got}, but its next record after {expected} is {first}",
