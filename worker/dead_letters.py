@@ -105,10 +105,14 @@ async def replay(
 
     Raises CannotReplay: a letter names no input topic, only its hash is left, or another replay took over.
     """
-    inputs = {topic.name for topic in (catalogue.commands, catalogue.orders, catalogue.payments, catalogue.returns)}
+    inputs = {
+        topic.name for topic in (catalogue.commands, catalogue.orders, catalogue.payments, catalogue.returns)
+    }
     for letter in letters:
         if letter.topic not in inputs:
-            raise CannotReplay(f"The dead letter at offset {letter.offset} does not come from an input topic.")
+            raise CannotReplay(
+                f"The dead letter at offset {letter.offset} does not come from an input topic."
+            )
         if letter.only_hash and mended is None:
             raise CannotReplay(
                 f"Of the dead letter at offset {letter.offset} only a hash is kept, because it held a card number: "
@@ -116,7 +120,9 @@ async def replay(
             )
     try:
         async with _transactional(client, catalogue) as producer:
-            gone = set() if again else await _replayed(client, catalogue, {letter.topic for letter in letters})
+            gone = (
+                set() if again else await _replayed(client, catalogue, {letter.topic for letter in letters})
+            )
             todo = [letter for letter in letters if (letter.topic, letter.mark) not in gone]
             if todo:
                 await _send(producer, todo, mended)

@@ -43,11 +43,11 @@ class Installation:
         self.app_id = f"it-{uuid.uuid4().hex[:8]}"
         self.workers: list[Supervised] = []
         self._folder = folder
-        subprocess.run([CONSOLE, "topics"], env=self._environment("topics"), check=True, capture_output=True)
+        subprocess.run([CONSOLE, "topics"], env=self.environment("topics"), check=True, capture_output=True)
 
     def start_worker(self, name: str) -> Supervised:
         """Start `customer-context worker` with a data folder of its own."""
-        started = Supervised([CONSOLE, "worker"], self._environment(name), self._folder / f"{name}.log")
+        started = Supervised([CONSOLE, "worker"], self.environment(name), self._folder / f"{name}.log")
         self.workers.append(started)
         return started
 
@@ -118,7 +118,8 @@ class Installation:
         reached = look_after_until(self.workers, holds, within_s, look_every_s=0.2)
         assert reached, "\n\n".join(worker.end_of_log for worker in self.workers)
 
-    def _environment(self, name: str) -> Mapping[str, str]:
+    def environment(self, name: str) -> Mapping[str, str]:
+        """What any console command of this installation is run with. name: of its data folder."""
         settings = {
             "BOOTSTRAP_SERVERS": self.bootstrap,
             "APP_ID": self.app_id,

@@ -25,7 +25,13 @@ class Observed:
         self.logs: dict[tuple[str, int], list[Record]] = {}
         self.tables: list[dict[str, dict[bytes, bytes]]] = [{} for _ in range(PARTITIONS)]
         self.cut: set[tuple[str, int]] = set()
-        inputs = (catalogue.commands, catalogue.orders, catalogue.payments, catalogue.inbox, catalogue.email_claims)
+        inputs = (
+            catalogue.commands,
+            catalogue.orders,
+            catalogue.payments,
+            catalogue.inbox,
+            catalogue.email_claims,
+        )
         self._inputs = tuple(topic.name for topic in inputs)
         steps: list[Callable[[], None]] = [
             lambda: self._read_tables("customers", "waiting", "command_results"),

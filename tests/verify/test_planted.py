@@ -25,7 +25,9 @@ def _world() -> World:
     world = World(seed=1)
     world.order("c1", "waits", "12.00", on="2026-10-01T00:00:00Z")
     world.run()
-    world.register("c1", email="one@example.com", address=ADDRESS, phone="+1 415 555 2671", birthDate="1980-01-01")
+    world.register(
+        "c1", email="one@example.com", address=ADDRESS, phone="+1 415 555 2671", birthDate="1980-01-01"
+    )
     world.register("c2", email="two@example.com")
     world.run()
     world.register("c3", email="two@example.com")
@@ -283,8 +285,12 @@ def test_a_claim_without_owner_is_found():
 
 def test_a_claim_message_that_no_command_made_is_found():
     def spoil(observed: Observed) -> None:
-        log = next(log for (topic, _), log in observed.logs.items() if topic == "customer.email-claims" and log)
-        log.append(log[0]._replace(offset=99, value=b'{"type":"ClaimEmail","claim_id":"k99","customer_id":"c1"}'))
+        log = next(
+            log for (topic, _), log in observed.logs.items() if topic == "customer.email-claims" and log
+        )
+        log.append(
+            log[0]._replace(offset=99, value=b'{"type":"ClaimEmail","claim_id":"k99","customer_id":"c1"}')
+        )
 
     assert any("email claim" in line and "k99" in line for line in found(spoil))
 

@@ -131,21 +131,48 @@ class Traffic:
     def _data(self, kind: str) -> dict[str, Any]:
         pick = self._random.choice
         email = f"{pick('abcdefgh')}@Example.com"
-        address_ids = [a.id for c in self._customers if (row := self.world.row(c).customer) for a in row.addresses]
-        method_ids = [m.id for c in self._customers if (r := self.world.row(c).customer) for m in r.payment_methods]
-        address = {"street": pick(("S", "T", "U")), "city": "C", "zipCode": "Z", "country": pick(("US", "DE"))}
+        address_ids = [
+            a.id for c in self._customers if (row := self.world.row(c).customer) for a in row.addresses
+        ]
+        method_ids = [
+            m.id for c in self._customers if (r := self.world.row(c).customer) for m in r.payment_methods
+        ]
+        address = {
+            "street": pick(("S", "T", "U")),
+            "city": "C",
+            "zipCode": "Z",
+            "country": pick(("US", "DE")),
+        }
         every: dict[str, dict[str, Any]] = {
-            "RegisterCustomer": {"name": " Ada ", "email": email, **({"address": address} if pick((0, 1)) else {})},
-            "UpdateProfile": {"name": pick(("A", "B")), "email": email, "phone": pick((None, "+1 415 555 2671"))},
-            "ChangeStatus": {"newStatus": pick(("ACTIVE", "INACTIVE", "SUSPENDED")), "reason": pick(("r", ""))},
-            "AddDeliveryAddress": {**address, "isDefault": pick((True, False)), "label": pick((None, "home"))},
+            "RegisterCustomer": {
+                "name": " Ada ",
+                "email": email,
+                **({"address": address} if pick((0, 1)) else {}),
+            },
+            "UpdateProfile": {
+                "name": pick(("A", "B")),
+                "email": email,
+                "phone": pick((None, "+1 415 555 2671")),
+            },
+            "ChangeStatus": {
+                "newStatus": pick(("ACTIVE", "INACTIVE", "SUSPENDED")),
+                "reason": pick(("r", "")),
+            },
+            "AddDeliveryAddress": {
+                **address,
+                "isDefault": pick((True, False)),
+                "label": pick((None, "home")),
+            },
             "RemoveDeliveryAddress": {"addressId": pick(address_ids or ["none"])},
             "SetDefaultDeliveryAddress": {"addressId": pick(address_ids or ["none"])},
             "UpdatePreferences": {
                 "marketingEmails": pick((True, False)),
                 "notifications": {"enabledTypes": pick((["POINTS", "ORDER"], []))},
             },
-            "AddPaymentMethod": {"type": pick(("CREDIT_CARD", "GIFT_CARD")), "last4": pick(("1234", "12345"))},
+            "AddPaymentMethod": {
+                "type": pick(("CREDIT_CARD", "GIFT_CARD")),
+                "last4": pick(("1234", "12345")),
+            },
             "RemovePaymentMethod": {"paymentMethodId": pick(method_ids or ["none"])},
             "RedeemPoints": {
                 "points": pick((1, 50, 5_000)),

@@ -58,7 +58,9 @@ def list_them(
     for each in chosen:
         value = (each.value or b"").decode(errors="replace")
         size = str(len(each.value or b""))
-        table.add_row(str(each.offset), each.reason, each.detail, each.source, size, *([value] if values else []))
+        table.add_row(
+            str(each.offset), each.reason, each.detail, each.source, size, *([value] if values else [])
+        )
     console.print(table)
     for code, count in Counter(each.reason for each in chosen).most_common():
         console.print(f"{count} {code}", markup=False)

@@ -38,7 +38,9 @@ def verify(
     try:
         report = asyncio.run(_verify(settings, bootstrap))
     except Stalled as error:
-        raise CommandFailed(f"{error} Is a transaction of a dead worker still open? Try again later.") from error
+        raise CommandFailed(
+            f"{error} Is a transaction of a dead worker still open? Try again later."
+        ) from error
     if as_json:
         typer.echo(json.dumps(_plain(report, limit)))
     else:

@@ -34,7 +34,9 @@ def _check_answers(replay: Replay) -> None:
         most = due if traces.still else len(deliveries)
         if not due <= answers[command_id] <= most:
             replay.causes_missing = True  # unless a topic is past its retention, this is a difference
-            replay.differs("result", f"command {command_id}: {answers[command_id]} results for {due} deliveries")
+            replay.differs(
+                "result", f"command {command_id}: {answers[command_id]} results for {due} deliveries"
+            )
     for result in traces.results:
         if (result.get("code") == "VALIDATION_FAILED") != bool(result.get("errors")):
             replay.differs("result", f"command {result.get('commandId')}: errors")
@@ -95,7 +97,9 @@ def _purchase(
         if due:
             state = "neither counted nor waits" if replay.customer is None else "did not count"
             replay.differs("input", f"{name} {purchase_id} at {due[0].position} {state}")
-        if not replay.traces.still:  # one may wait or count beyond what was read, and the others conflict with it
+        if (
+            not replay.traces.still
+        ):  # one may wait or count beyond what was read, and the others conflict with it
             yield from (Expected(each.source, frozenset((conflict,)), due=False) for each in deliveries)
         return
     for each in deliveries:

@@ -56,7 +56,9 @@ class ClaimLog:
 
     def compare_table(self, report: Report) -> None:
         """The email_claims table has to be what the log leads to; what is on its way is left out."""
-        table = {key.decode(): _claim(key.decode(), value) for key, value in self._shared.claims_table.items()}
+        table = {
+            key.decode(): _claim(key.decode(), value) for key, value in self._shared.claims_table.items()
+        }
         for email_hash in sorted(table.keys() | self.owners.keys()):
             if email_hash in self.unprocessed:
                 continue
@@ -74,14 +76,22 @@ class ClaimLog:
             ("claim", Counter(expected), self.claims),
             ("release", Counter(releases), self.releases),
         ):
-            for claimed in sorted(wanted.keys() | found.keys(), key=lambda each: (each.customer_id, each.claim_id)):
+            for claimed in sorted(
+                wanted.keys() | found.keys(), key=lambda each: (each.customer_id, each.claim_id)
+            ):
                 if wanted[claimed] != found[claimed] and claimed.customer_id not in excused:
                     text = f"{found[claimed]} times on the topic, {wanted[claimed]} expected"
-                    report.differs(f"email {name}", f"customer {claimed.customer_id}", f"{claimed.claim_id} {text}")
+                    report.differs(
+                        f"email {name}", f"customer {claimed.customer_id}", f"{claimed.claim_id} {text}"
+                    )
 
 
 def compare_owners(
-    shared: Shared, rows: Mapping[str, Mapping[str, Any]], hashes: Mapping[str, str], log: ClaimLog, report: Report
+    shared: Shared,
+    rows: Mapping[str, Mapping[str, Any]],
+    hashes: Mapping[str, str],
+    log: ClaimLog,
+    report: Report,
 ) -> None:
     """rows: customerId -> customers row; hashes: customerId -> hash of the row's email.
 
@@ -93,7 +103,9 @@ def compare_owners(
         owned.setdefault(email_hash, []).append(customer_id)
     for email_hash, customers in owned.items():
         if len(customers) > 1:
-            report.differs("email owned twice", " and ".join(f"customer {each}" for each in sorted(customers)))
+            report.differs(
+                "email owned twice", " and ".join(f"customer {each}" for each in sorted(customers))
+            )
         for customer_id in customers:
             wanted = Claimed(email_hash, str(rows[customer_id].get("email_claim")), customer_id)
             if table.get(email_hash) != wanted and (shared.settled or email_hash not in log.unprocessed):
@@ -102,7 +114,9 @@ def compare_owners(
         row = rows.get(claim.customer_id, {}) if claim else {}
         owner = claim is not None and claim.customer_id in owned.get(email_hash, ())
         if not owner and (shared.settled or not (row.get("pending") or email_hash in log.unprocessed)):
-            report.differs("claim without owner", f"customer {claim.customer_id if claim else '?'}", email_hash[:12])
+            report.differs(
+                "claim without owner", f"customer {claim.customer_id if claim else '?'}", email_hash[:12]
+            )
 
 
 def _claim(email_hash: str, value: bytes) -> Claimed | None:

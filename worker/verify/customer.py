@@ -114,7 +114,9 @@ class Customer:
             self.version += 1
         return outcome
 
-    def _update_profile(self, command: Command, given: dict[str, Any], commit: bool, granted: bool) -> Outcome:
+    def _update_profile(
+        self, command: Command, given: dict[str, Any], commit: bool, granted: bool
+    ) -> Outcome:
         fields = ("name", "email", "phone")
         changed = [field for field in fields if given[field] != getattr(self, field)]
         if not changed:

@@ -30,7 +30,9 @@ def reason_of(record: Record) -> str:
     return dict(record.headers).get("dlq-reason", b"").decode(errors="replace")
 
 
-def compare(found: Iterable[Record], expected: Iterable[Expected], excused: set[Position], report: Report) -> None:
+def compare(
+    found: Iterable[Record], expected: Iterable[Expected], excused: set[Position], report: Report
+) -> None:
     """excused: positions that cannot be judged."""
     wanted = {each.source.position: each for each in expected}
     seen: set[Position] = set()

@@ -159,5 +159,7 @@ def original(record: Record) -> Record | None:
         position = topic, int(partition), int(offset)
     except (KeyError, ValueError):
         return None
-    kept = [(name, value) for name, value in record.headers if name not in (_INBOX_KIND, *_SOURCE, _SOURCE_KEY)]
+    kept = [
+        (name, value) for name, value in record.headers if name not in (_INBOX_KIND, *_SOURCE, _SOURCE_KEY)
+    ]
     return Record(*position, headers.get(_SOURCE_KEY), record.value, kept)

@@ -144,7 +144,9 @@ class _Event:
     sound: bool
 
 
-def _read_purchase(value: bytes, headers: Headers, type_name: str, id_field: str, amount_field: str) -> Purchase:
+def _read_purchase(
+    value: bytes, headers: Headers, type_name: str, id_field: str, amount_field: str
+) -> Purchase:
     if len(value) > MAX_BYTES:
         raise Unreadable("TOO_LARGE")
     _check_type(_binary_attributes(headers), type_name)

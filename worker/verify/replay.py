@@ -60,7 +60,9 @@ class Replay:
         self._last_version = 0
         events, self._doubled = unique(traces.events)
         self._groups = deque(grouped(events))
-        self._command_groups = {str(g[0].causationid): g for g in reversed(self._groups) if g[0].type != SPENDING}
+        self._command_groups = {
+            str(g[0].causationid): g for g in reversed(self._groups) if g[0].type != SPENDING
+        }
         self._payments = deque(self._counted_payments())
 
     def run(self) -> "Replay":
@@ -100,7 +102,9 @@ class Replay:
     def _first_result(self, result: Result, deliveries: Sequence[Delivery[Command]]) -> Command:
         command = deliveries[0].fact
         self._advance_to(result, command)
-        if not all(delivery.at_home for delivery in deliveries):  # which came first is not known: one of them fits
+        if not all(
+            delivery.at_home for delivery in deliveries
+        ):  # which came first is not known: one of them fits
             command = next((each.fact for each in deliveries if self._fits(each.fact, result)), command)
         wrong = differing(self._apply(command, result), comparable(result))
         if wrong:
@@ -211,7 +215,9 @@ class Replay:
         if self.customer is not None and self._payment_is_next():
             delivery = self._payments.popleft()
             self.customer.count_payment(delivery.fact)
-            line = self.traces.ledger["P", delivery.fact.id]  # read after the events, so it may be ahead of them
+            line = self.traces.ledger[
+                "P", delivery.fact.id
+            ]  # read after the events, so it may be ahead of them
             ahead = 0 if self.traces.still else _sequence_of(line)
             self.sequences["P", delivery.fact.id] = max(self._sequence, ahead)
             self._ticked()
@@ -246,7 +252,9 @@ class Replay:
             return
         self.row_seen = True
         wrong = rows.differing_fields(self.traces.row, self.customer, self._sequence)
-        if not self.traces.still and self._payment_is_next():  # which of these payments came first is not known
+        if (
+            not self.traces.still and self._payment_is_next()
+        ):  # which of these payments came first is not known
             wrong = [field for field in wrong if field not in ("paid", "last_payment_at")]
         if wrong:
             self.differs("customers table", ", ".join(wrong))
@@ -306,7 +314,9 @@ class Replay:
             _, changes, data = self._decide(deliveries[0].fact, {})
             if changes and data:
                 if self.traces.still:
-                    self.differs("result", f"command {command_id}: its events are out of order or have no result")
+                    self.differs(
+                        "result", f"command {command_id}: its events are out of order or have no result"
+                    )
                 self._change(deliveries[0].fact, data)
                 return
         self.causes_missing |= not deliveries

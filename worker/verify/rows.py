@@ -75,7 +75,9 @@ def differing_fields(row: Mapping[str, Any], customer: Customer, sequence: int) 
         return [*wrong, "spending"]
 
 
-def ledger_lines(customer: Customer, sequences: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], list[Any]]:
+def ledger_lines(
+    customer: Customer, sequences: Mapping[tuple[str, str], int]
+) -> dict[tuple[str, str], list[Any]]:
     """(kind, id) -> the line. sequences: the customer's event sequence after each line's input."""
     lines: dict[tuple[str, str], list[Any]] = {}
     for order in customer.history.orders.values():
@@ -93,9 +95,7 @@ def ledger_lines(customer: Customer, sequences: Mapping[tuple[str, str], int]) -
 def differing_line_fields(line: list[Any], expected: list[Any]) -> list[str]:
     """Names of the fields in which a ledger line is not the expected one."""
     padded = [*line, *[None] * (len(expected) - len(line))]
-    wrong = [
-        name for name, one, other in zip(_LEDGER_FIELDS, padded, expected, strict=False) if one != other
-    ]
+    wrong = [name for name, one, other in zip(_LEDGER_FIELDS, padded, expected, strict=False) if one != other]
     return wrong if len(padded) == len(expected) else [*wrong, "length"]
 
 

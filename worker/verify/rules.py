@@ -65,7 +65,11 @@ class Rules:
 
     def on(self, day: int) -> RuleSet:
         """The set in force on that day; the earliest one for days before it."""
-        return [each for each in self.sets if each.since <= day][-1] if day >= self.sets[0].since else self.sets[0]
+        return (
+            [each for each in self.sets if each.since <= day][-1]
+            if day >= self.sets[0].since
+            else self.sets[0]
+        )
 
     def points(self, order: Order) -> int:
         """What the order earns."""
@@ -94,7 +98,11 @@ class History:
 
     def annual(self, currency: str) -> int:
         """Spending in the 365 days that end on the day of the latest order in any currency."""
-        return 0 if self.last_day is None else self.between(currency, self.last_day - YEAR_DAYS + 1, self.last_day)
+        return (
+            0
+            if self.last_day is None
+            else self.between(currency, self.last_day - YEAR_DAYS + 1, self.last_day)
+        )
 
     def between(self, currency: str, first: int, last: int) -> int:
         """Spending on the days first to last, both included."""
@@ -130,7 +138,9 @@ class History:
 
     def _filled_at(self, rules: RuleSet, first: int, last: int) -> int:
         running = self.between(rules.currency, first, last - 1)
-        for order in sorted(o for o in self.orders.values() if o.currency == rules.currency and o.day == last):
+        for order in sorted(
+            o for o in self.orders.values() if o.currency == rules.currency and o.day == last
+        ):
             running += order.amount
             if running >= rules.vip_spending:
                 return order.at

@@ -88,16 +88,22 @@ class Snapshot:
                 for tp, begin in self._begins.items()
                 if begin > 0 and not tp.topic.endswith("-changelog")
             },
-            dead_letters=await self._records([TopicPartition(catalogue.dead_letters.name, 0)], "dead letters"),
+            dead_letters=await self._records(
+                [TopicPartition(catalogue.dead_letters.name, 0)], "dead letters"
+            ),
             claims=claims,
             claims_table={
-                key: value for rows in (await self._table(EMAIL_CLAIMS)).values() for key, value in rows.items()
+                key: value
+                for rows in (await self._table(EMAIL_CLAIMS)).values()
+                for key, value in rows.items()
             },
             forwarded=Counter(source.position for record in inbox if (source := original(record))),
             ends=self._last,
         )
         after = await self._positions()
-        shared.moving = {number for number in range(catalogue.partitions) if positions[number] != after[number]}
+        shared.moving = {
+            number for number in range(catalogue.partitions) if positions[number] != after[number]
+        }
         return shared
 
     async def partitions(self) -> AsyncIterator[Partition]:
@@ -194,7 +200,9 @@ class Snapshot:
     async def _table(self, table: str, numbers: Iterable[int] | None = None) -> dict[int, dict[bytes, bytes]]:
         """partition -> key -> value, of all partitions or of these."""
         topic = self._changelog(table)
-        chosen = self._all(topic) if numbers is None else [TopicPartition(topic, number) for number in numbers]
+        chosen = (
+            self._all(topic) if numbers is None else [TopicPartition(topic, number) for number in numbers]
+        )
         rows: dict[int, dict[bytes, bytes]] = {}
         for record in await self._records(chosen, f"table {table}"):
             of_partition = rows.setdefault(record.partition, {})
@@ -232,7 +240,9 @@ class Snapshot:
                 break
             if quiet_s > STALLED_S:
                 raise Stalled(f"{left[0].topic}-{left[0].partition} could not be read to its end.")
-            for tp, batch in (await consumer.getmany(*left, timeout_ms=_POLL_MS, max_records=_RECORDS_AT_ONCE)).items():
+            for tp, batch in (
+                await consumer.getmany(*left, timeout_ms=_POLL_MS, max_records=_RECORDS_AT_ONCE)
+            ).items():
                 found[tp] += [_plain(record) for record in batch if record.offset < self._ends[tp]]
             await asyncio.sleep(0)
         return [record for tp in partitions for record in found[tp]]

@@ -83,4 +83,6 @@ def breaks(events: Sequence[Event]) -> Iterator[str]:
 
 def source_of(waiting: Mapping[str, Any]) -> Position:
     """Where an input that waits was first."""
-    return Position(str(waiting.get("topic")), int(waiting.get("partition", -1)), int(waiting.get("offset", -1)))
+    return Position(
+        str(waiting.get("topic")), int(waiting.get("partition", -1)), int(waiting.get("offset", -1))
+    )

@@ -71,7 +71,12 @@ class Verification:
             for customer_id, row in self._rows.items():
                 if row.get("pending"):
                     report.differs("email claim", f"customer {customer_id}", "was never answered")
-        inputs = (catalogue.commands.name, catalogue.orders.name, catalogue.payments.name, catalogue.inbox.name)
+        inputs = (
+            catalogue.commands.name,
+            catalogue.orders.name,
+            catalogue.payments.name,
+            catalogue.inbox.name,
+        )
         if shared.is_cut(*inputs):
             self._excuse_cut_sources()
         dead_letters.compare(shared.dead_letters, self._expected_dead, self._excused_positions, report)
@@ -90,7 +95,9 @@ class Verification:
         self._report.counts["customers"] += replay.customer is not None
         self._rows[customer_id] = traces.row
         if replay.causes_missing and shared.cut:
-            self._report.unverifiable.append(f"customer {customer_id}: began before what the topics still hold")
+            self._report.unverifiable.append(
+                f"customer {customer_id}: began before what the topics still hold"
+            )
             self._excused_customers.add(customer_id)
             self._excused_positions |= {each.position for each in (*told.orders, *told.payments)}
             return
