@@ -33,7 +33,7 @@ async def _run(seed: int, kind: type[SimulatedEngine]) -> list[str]:
     cluster, found = await _play(f"schedule {seed}", messages, sent, kind)
     if calm and not found:
         other, found = await _play(f"other schedule {seed}", _shuffled(messages, random), sent, kind)
-        found += _disagreements(_final(cluster), _final(other))
+        found += disagreements(final(cluster), final(other))
     return found
 
 
@@ -71,7 +71,7 @@ def _shuffled(messages: list[Message], random: Random) -> list[Message]:
     return [next(commands) if is_command else next(rest) for is_command in slots]
 
 
-def _final(seen: Seen) -> dict[str, Any]:
+def final(seen: Seen) -> dict[str, Any]:
     """What may not depend on the schedule: everything but when it happened, and the counters of what was published."""
     row = {name: msgspec.to_builtins(row) for name, row in seen.rows.items()}
     for each in row.values():
@@ -94,7 +94,7 @@ def _final(seen: Seen) -> dict[str, Any]:
     }
 
 
-def _disagreements(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+def disagreements(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     found = []
     for kind, facts in one.items():
         if isinstance(facts, dict):

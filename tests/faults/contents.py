@@ -1,0 +1,153 @@
+"""Rows in which it is the messages that are bad: repeated, late, out of order, broken; and a clock that is wrong."""
+
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, ClassVar
+
+from tests.faults.corpus import CORPUS
+from tests.faults.row import DOSES, Outcome, Row
+from tests.faults.sender import reordered
+from tests.faults.stage import PARTITIONS, Stage
+from tests.simulation.run import disagreements, final
+from tests.simulation.sent import Message
+from tests.simulation.traffic import Traffic
+
+_CUSTOMERS = 400
+_AT_ONCE = 1e9
+_FINISHED_WITHIN_S = 1_200.0
+
+
+class Finite(Row):
+    """A row that sends so many messages as fast as it can, to workers that nobody disturbs."""
+
+    exits_allowed = frozenset()
+
+    def play(self, seed: int, messages: Iterator[Message], **options: Any) -> "Played":
+        """Let fresh workers process the messages."""
+        with Stage(seed, **(self.stage_options | options)) as stage:
+            with stage.traffic(messages, _AT_ONCE) as sender:
+                stage.wait_until_working()
+                started = time.monotonic()
+                sent = stage.look_after_until(lambda: sender.done, _FINISHED_WITHIN_S)
+                assert sent, "the messages could not be sent in time"
+            stage.drain(_FINISHED_WITHIN_S)
+            return Played(self, stage, time.monotonic() - started)
+
+
+class Played:
+    """What a finite run showed."""
+
+    def __init__(self, row: Row, stage: Stage, seconds: float) -> None:
+        self.seconds = seconds
+        self.inputs = stage.sent.count
+        stopped = stage.stop_workers()
+        self.seen = stage.seen()
+        self.differences = [
+            *stage.differences(),
+            *row.broken_promises(stage),
+            *(f"SIGTERM ended with {code}" for code in stopped if code != 0),
+        ]
+
+
+class Disordered(Finite):
+    """20 % duplicates, reordered within 1,000, orders up to three years late: the state of the ordered, unique run."""
+
+    name = "duplicates, reorder, late orders"
+    times = (4_000, 100_000)
+
+    def run(self, dose: str, seed: int) -> Outcome:
+        started = time.monotonic()
+        count = self.times[DOSES.index(dose)]
+        unique = list(islice(Traffic(seed, _CUSTOMERS, PARTITIONS, wild=False, again=0.0, poison=0.0), count))
+        ordered = self.play(seed, iter(unique))
+        disordered = self.play(seed, _disordered(unique, seed))
+        outcome = Outcome(self.name, f"{count} x", ordered.inputs + disordered.inputs)
+        outcome.differences = [
+            *ordered.differences,
+            *disordered.differences,
+            *disagreements(final(ordered.seen), final(disordered.seen)),
+        ]
+        outcome.seconds = time.monotonic() - started
+        return outcome
+
+
+def _disordered(unique: Sequence[Message], seed: int) -> Iterator[Message]:
+    """Orders and payments out of order and with repeats; commands keep their order, which means something."""
+    purchases = [message for message in unique if message.topic != "customer.commands"]
+    repeats = purchases[::5]
+    mixed = reordered(iter([each for pair in _paired(purchases, repeats) for each in pair]), 1_000, seed)
+    commands = iter([message for message in unique if message.topic == "customer.commands"])
+    for at, message in enumerate(mixed):
+        yield message
+        if at % 3 == 0:
+            yield from islice(commands, 2)
+    yield from commands
+
+
+def _paired(purchases: Sequence[Message], repeats: Sequence[Message]) -> Iterator[tuple[Message, ...]]:
+    again = set(map(id, repeats))
+    return ((each, each) if id(each) in again else (each,) for each in purchases)
+
+
+class Poisoned(Finite):
+    """10 % broken records on every input topic: no restart, every one in dead letters, 80 % of the clean throughput."""
+
+    name = "poison at 10 %"
+    times = (4_000, 50_000)
+    least_throughput = 0.8
+
+    def run(self, dose: str, seed: int) -> Outcome:
+        started = time.monotonic()
+        count = self.times[DOSES.index(dose)]
+        clean = self.play(seed, islice(Traffic(seed, _CUSTOMERS, PARTITIONS, poison=0.0), int(count * 0.9)))
+        broken = Traffic(seed, _CUSTOMERS, PARTITIONS, poison=0.1, corpus=CORPUS)
+        poisoned = self.play(seed, islice(broken, count))
+        outcome = Outcome(self.name, f"{count} x", clean.inputs + poisoned.inputs)
+        share = clean.seconds / poisoned.seconds
+        outcome.differences = [*clean.differences, *poisoned.differences]
+        if dose == "full" and share < self.least_throughput:
+            outcome.differences.append(f"only {share:.0%} of the clean throughput")
+        outcome.notes = {"throughput of the clean run": f"{share:.0%}", "corpus": len(CORPUS)}
+        outcome.seconds = time.monotonic() - started
+        return outcome
+
+
+class WrongClock(Finite):
+    """Clocks a day off, on a leap day, at the end of a year: the state depends on event time alone."""
+
+    name = "clock off"
+    times = (2, 8)
+    stage_options: ClassVar = {"launcher": True}
+    _messages = 1_500
+
+    def run(self, dose: str, seed: int) -> Outcome:
+        started = time.monotonic()
+        traffic = Traffic(seed, _CUSTOMERS, PARTITIONS, wild=False)
+        messages = list(islice(traffic, self._messages))
+        right = self.play(seed, iter(messages))
+        outcome = Outcome(self.name, f"{self.times[DOSES.index(dose)]} x", right.inputs, right.differences)
+        for wrong_by in _clocks(time.time())[: self.times[DOSES.index(dose)]]:
+            wrong = self.play(seed, iter(messages), environment={"FAULTS_CLOCK_S": str(wrong_by)})
+            outcome.inputs += wrong.inputs
+            found = [*wrong.differences, *disagreements(final(right.seen), final(wrong.seen))]
+            outcome.differences += [f"clock off by {wrong_by:.0f} s: {difference}" for difference in found]
+        outcome.seconds = time.monotonic() - started
+        return outcome
+
+
+def _clocks(now: float) -> list[float]:
+    """Seconds by which clocks are wrong: a day either way, then so that it is soon a leap day or a new year."""
+    turns = (
+        datetime(2028, 2, 28, 23, 59, 40, tzinfo=UTC),
+        datetime(2028, 2, 29, 23, 59, 40, tzinfo=UTC),
+        datetime(2026, 12, 31, 23, 59, 40, tzinfo=UTC),
+        datetime(2024, 2, 29, 12, tzinfo=UTC),
+        datetime(2025, 12, 31, 23, 59, 40, tzinfo=UTC),
+        datetime(2027, 3, 1, tzinfo=UTC),
+    )
+    return [86_400.0, -86_400.0, *(turn.timestamp() - now for turn in turns)]
+
+
+ROWS = (Disordered, Poisoned, WrongClock)

@@ -1,0 +1,98 @@
+"""A row of the fault table: what strikes, how often, and what must hold beside zero differences."""
+
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from tests.faults.sender import reordered
+from tests.faults.stage import Stage
+from tests.simulation.sent import Message
+from tests.simulation.traffic import Traffic
+from worker.engine.exits import ExitCode
+
+DOSES = ("short", "full")
+_CUSTOMERS = 300
+
+
+@dataclass
+class Outcome:
+    """What a row showed. takeovers: seconds, one per strike; notes: further figures, by name."""
+
+    row: str
+    dose: str
+    inputs: int = 0
+    differences: list[str] = field(default_factory=list)
+    takeovers: list[float] = field(default_factory=list)
+    notes: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        said = [f"{self.row}: {self.dose}", f"{self.inputs} inputs", f"{len(self.differences)} differences"]
+        if self.takeovers:
+            ordered = sorted(self.takeovers)
+            median, worst = ordered[len(ordered) // 2], ordered[-1]
+            said.append(f"takeover median {median:.1f} s, longest {worst:.1f} s")
+        said += [f"{name} {value}" for name, value in self.notes.items()]
+        return ", ".join(said) + f" ({self.seconds:.0f} s)"
+
+
+class Row:
+    """A subclass says what strikes. times: strikes per dose; per_second: messages."""
+
+    name: ClassVar[str]
+    times: ClassVar[tuple[int, int]]
+    stage_options: ClassVar[dict[str, Any]] = {}
+    per_second: ClassVar[float] = 150
+    takeover_limit_s: ClassVar[float] = float("inf")
+    exits_allowed: ClassVar[frozenset[int]] = frozenset({-signal.SIGKILL, ExitCode.FENCED})
+
+    def run(self, dose: str, seed: int) -> Outcome:
+        """Play the row; raises AssertionError when it cannot come to its end."""
+        started = time.monotonic()
+        times = self.times[DOSES.index(dose)]
+        outcome = Outcome(self.name, f"{times} x")
+        with Stage(seed, **self.stage_options) as stage:
+            with stage.traffic(self.messages(seed), self.per_second):
+                stage.wait_until_working()
+                stage.look_after_until_all_work(time.monotonic())
+                for n in range(times):
+                    self.strike(stage, n)
+                self.end(stage)
+                stage.look_after_until_all_work(time.monotonic())
+            stage.drain()
+            stopped = stage.stop_workers()
+            outcome.inputs, outcome.takeovers = stage.sent.count, stage.takeovers()
+            outcome.differences = [
+                *stage.differences(),
+                *self.broken_promises(stage),
+                *(f"SIGTERM ended with {code}" for code in stopped if code != 0),
+            ]
+            self.note(stage, outcome)
+        outcome.seconds = time.monotonic() - started
+        return outcome
+
+    def messages(self, seed: int) -> Iterator[Message]:
+        """What is sent meanwhile."""
+        return reordered(Traffic(seed, _CUSTOMERS, 8), 50, seed)
+
+    def strike(self, stage: Stage, n: int) -> None:
+        """The n-th fault, and the time until the next."""
+        raise NotImplementedError
+
+    def end(self, stage: Stage) -> None:
+        """What is done after the last strike, while traffic goes on."""
+
+    def broken_promises(self, stage: Stage) -> Sequence[str]:
+        """What else is wrong."""
+        unexpected = [code for code in stage.exits if code not in self.exits_allowed]
+        slow = [took for took in stage.takeovers() if took > self.takeover_limit_s]
+        return [
+            *(f"a worker ended with {code}" for code in unexpected),
+            *(stage.last_words if unexpected else ()),
+            *(f"it took {took:.1f} s until all partitions worked again" for took in slow),
+        ]
+
+    def note(self, stage: Stage, outcome: Outcome) -> None:
+        """Add figures to the outcome."""

@@ -1,0 +1,293 @@
+"""Where a fault row plays: one real broker, supervised workers, continuous traffic, and the check at the end.
+
+Everything is in one temporary folder and ends with the stage. The workers are `customer-context worker`, each with a
+data folder of its own; only rows that need a named point, a wrong clock or a protection off use tests.faults.launcher.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Self
+
+from confluent_kafka import Consumer, TopicPartition
+
+from tables import ALL
+from tests.faults.proxy import Proxy
+from tests.faults.sender import Sender, Watcher
+from tests.records import Record, end_of, latest, read
+from tests.simulation.check import Seen, differences
+from tests.simulation.sent import Message, Sent
+from tests.supervised import Supervised, look_after_until
+from worker.broker import EmbeddedKafka
+from worker.engine.partition import POSITIONS
+from worker.engine.store import RocksStores
+from worker.topics import Catalogue
+
+SESSION_S = 6.0
+PARTITIONS = 8
+_READY_S = 60.0
+_DRAIN_S = 180.0
+_SMALL_DISK_BYTES = 256 << 20
+_PREFIX = "CUSTOMER_CONTEXT_"
+
+WORKER = (sys.executable, "-m", "worker.cli", "worker")
+LAUNCHER = (sys.executable, "-m", "tests.faults.launcher", "worker")
+
+
+class Stage:
+    """Use as a context manager. proxied: workers and clients reach the broker through `proxy`; environment: of all
+    workers; launcher: whether they are started with the faults built in; small_disk: whether the first worker's data
+    folder is a small disk of its own, where this machine allows it (has_small_disk)."""
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        workers: int = 2,
+        proxied: bool = False,
+        launcher: bool = False,
+        small_disk: bool = False,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.random = Random(f"faults {seed}")
+        self.catalogue = Catalogue(partitions=PARTITIONS)
+        self.crew: list[Supervised] = []
+        self.strikes: list[float] = []
+        self.sent = Sent()
+        self._command = LAUNCHER if launcher else WORKER
+        self._environment = dict(environment or {})
+        self._proxied = proxied
+        self.has_small_disk = small_disk
+        self._wanted = workers
+        self._exit = ExitStack()
+
+    def __enter__(self) -> Self:
+        with self._exit:
+            self.folder = Path(self._exit.enter_context(TemporaryDirectory(prefix="faults-")))
+            (self.folder / "tokens").mkdir()
+            self.proxy = self._exit.enter_context(Proxy()) if self._proxied else None
+            self.broker = EmbeddedKafka(
+                self.folder / "kafka", advertised_port=self.proxy.port if self.proxy else None
+            )
+            self._exit.callback(self.broker.stop)
+            self.broker.start()
+            if self.proxy:
+                self.proxy.target = int(self.broker.bootstrap.rpartition(":")[2])
+            self.bootstrap = f"127.0.0.1:{self.proxy.port}" if self.proxy else self.broker.bootstrap
+            subprocess.run([*WORKER[:-1], "topics"], env=self._env(0), check=True, capture_output=True)
+            if self.has_small_disk:
+                self._mount_small_disk()
+            self._exit.callback(self._end_crew)
+            for _ in range(self._wanted):
+                self.start_worker()
+            outputs = (self.catalogue.events.name, self.catalogue.results.name)
+            self.watcher = self._exit.enter_context(Watcher(self.bootstrap, outputs, PARTITIONS))
+            self._exit = self._exit.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            for member in self.crew:
+                sys.stderr.write(member.end_of_log + "\n\n")
+        self._exit.close()
+
+    # -- workers
+
+    def start_worker(self, **environment: str) -> Supervised:
+        """One more worker, with a data folder of its own."""
+        number = len(self.crew)
+        log = self.folder / f"worker-{number}.log"
+        member = Supervised(self._command, self._env(number) | environment, log)
+        self.crew.append(member)
+        return member
+
+    def data_folder(self, number: int) -> Path:
+        """DATA_DIR of a worker."""
+        return self.folder / f"data-{number}"
+
+    def wait_until_working(self) -> None:
+        """Until every worker has begun to process."""
+        ready = look_after_until(self.crew, lambda: all('"processing"' in m.log for m in self.crew), _READY_S)
+        assert ready, "\n\n".join(member.end_of_log for member in self.crew)
+
+    def look_after(self, seconds: float) -> None:
+        """Supervise for so many seconds."""
+        look_after_until(self.crew, lambda: False, seconds)
+
+    def look_after_until(self, done: Callable[[], bool], within_s: float) -> bool:
+        """Supervise until done."""
+        return look_after_until(self.crew, done, within_s)
+
+    def look_after_until_all_work(self, since: float, within_s: float = 40.0) -> None:
+        """Until every partition has shown something since a moment."""
+        works = self.look_after_until(lambda: not self.watcher.silent_since(since), within_s)
+        stuck = self.watcher.silent_since(since)
+        assert works, f"partitions {stuck} show nothing\n" + "\n\n".join(m.end_of_log for m in self.crew)
+
+    def strike(self, number: signal.Signals) -> Supervised:
+        """Send a signal to a random worker, and note the time."""
+        member = self.random.choice(self.crew)
+        self.strikes.append(time.monotonic())
+        member.signal(number)
+        return member
+
+    @property
+    def exits(self) -> list[int]:
+        """How the workers' processes ended so far."""
+        return [code for member in self.crew for code in member.exits]
+
+    @contextmanager
+    def stopped(self, number: int) -> Iterator[None]:
+        """Within this, the worker has ended in order and is not started again."""
+        self.crew[number].signal(signal.SIGTERM)
+        self.crew[number].wait(15.0)
+        yield
+
+    @property
+    def last_words(self) -> list[str]:
+        """Why workers ended themselves, as they said it."""
+        return [line for member in self.crew for line in member.log.splitlines() if '"worker ends"' in line]
+
+    def _end_crew(self) -> None:
+        for member in self.crew:
+            member.end()
+
+    def _mount_small_disk(self) -> None:
+        folder = self.data_folder(0)
+        folder.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={_SMALL_DISK_BYTES}", "tmpfs", str(folder)]
+        self.has_small_disk = subprocess.run(mount, capture_output=True).returncode == 0
+        if self.has_small_disk:
+            self._exit.callback(subprocess.run, ["umount", str(folder)], check=True)
+
+    def _env(self, number: int) -> dict[str, str]:
+        settings = {
+            "BOOTSTRAP_SERVERS": self.bootstrap,
+            "PARTITIONS": str(PARTITIONS),
+            "DATA_DIR": str(self.data_folder(number)),
+            "WEB_PORT": "0",
+            "LOG_FORMAT": "json",
+        }
+        root = {"PYTHONPATH": str(Path(__file__).parents[2]), "FAULTS_TOKENS": str(self.folder / "tokens")}
+        return os.environ | {_PREFIX + name: v for name, v in settings.items()} | root | self._environment
+
+    # -- traffic and its check
+
+    def traffic(self, messages: Iterable[Message], per_second: float) -> Sender:
+        """A sender whose messages the check will know of."""
+        sender = Sender(self.bootstrap, messages, per_second)
+        sender.sent = self.sent
+        return sender
+
+    def takeovers(self) -> list[float]:
+        """Per strike: seconds until no partition stood still any more."""
+        ends = [*self.strikes[1:], float("inf")]
+        return [self.watcher.longest_after(at, end) for at, end in zip(self.strikes, ends, strict=True)]
+
+    def drain(self, within_s: float = _DRAIN_S) -> None:
+        """Until everything that was sent, and everything that came of it, is processed."""
+        drained = self.look_after_until(self._is_drained, within_s)
+        assert drained, f"left: {self._unread()}\n" + "\n\n".join(member.end_of_log for member in self.crew)
+
+    def stop_workers(self) -> list[int]:
+        """SIGTERM for all; their exit codes."""
+        for member in self.crew:
+            member.signal(signal.SIGTERM)
+        return [member.wait(15.0) for member in self.crew]
+
+    def differences(self) -> list[str]:
+        """What is wrong with topics, tables, the workers' local stores, and in the eyes of `customer-context verify`."""
+        return differences(self.seen(), self.sent) + self._stores_that_differ() + self._verify()
+
+    def seen(self) -> Seen:
+        """Everything that can be read now."""
+        return Seen(self.catalogue, partial(read, self.bootstrap), self._table)
+
+    def changelog(self, table: str) -> list[Record]:
+        """The changelog of a table."""
+        return read(self.bootstrap, self.catalogue.changelog(table).name)
+
+    def _table(self, name: str) -> Mapping[bytes, bytes]:
+        return latest(self.changelog(name))
+
+    def _is_drained(self) -> bool:
+        time.sleep(0.5)
+        return not self._unread()
+
+    def _unread(self) -> list[tuple[str, int]]:
+        positions: dict[tuple[str, int], int] = {}
+        for record in self.changelog(POSITIONS.name):
+            positions[(record.key or b"").decode(), record.partition] = int(record.value or b"0")
+        catalogue = self.catalogue
+        inputs = (
+            catalogue.commands,
+            catalogue.orders,
+            catalogue.payments,
+            catalogue.inbox,
+            catalogue.email_claims,
+        )
+        return [
+            (topic.name, number)
+            for topic in inputs
+            for number in range(PARTITIONS)
+            if self._has_more(topic.name, number, positions.get((topic.name, number), 0))
+        ]
+
+    def _has_more(self, topic: str, number: int, position: int) -> bool:
+        if end_of(self.bootstrap, topic, number) <= position:
+            return False
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.bootstrap,
+                "group.id": "look",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "isolation.level": "read_committed",
+            }
+        )
+        consumer.assign([TopicPartition(topic, number, position)])
+        message = consumer.poll(10.0)
+        consumer.close()
+        return message is None or message.error() is None
+
+    def _stores_that_differ(self) -> list[str]:
+        """Local copies that are not what their changelog says up to the copy's own offset. Workers must have ended."""
+        found = []
+        logs = {table: self.changelog(table.name) for table in ALL}
+        for slot in self._slots():
+            stores = RocksStores(slot)
+            for number in range(PARTITIONS):
+                if not (slot / f"{number:05d}").exists():
+                    continue
+                store = stores.open(number)
+                for table, log in logs.items():
+                    end = store.offsets().get(table.mark, 0)
+                    rows = latest(r for r in log if r.partition == number and r.offset < end)
+                    if dict(store.scan(table.mark)) != rows:
+                        found.append(f"local {table.name}-{number} of {slot.parent.parent.name} differs")
+            stores.release(())
+        return found
+
+    def _slots(self) -> Iterator[Path]:
+        for number in range(len(self.crew)):
+            store = self.data_folder(number) / "store"
+            yield from sorted(store.iterdir()) if store.exists() else ()
+
+    def _verify(self) -> list[str]:
+        command = [*WORKER[:-1], "verify", "--limit", "20"]
+        done = subprocess.run(command, env=self._env(0), capture_output=True, text=True)
+        if done.returncode == 0:
+            return []
+        lines = (done.stdout + done.stderr).splitlines()
+        return [f"verify: {line}" for line in lines if line] or ["verify failed in silence"]
