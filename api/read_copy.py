@@ -37,7 +37,7 @@ from worker import metrics
 from worker.domain.state import Customer
 from worker.gateway import Gateway, NotOwned
 
-TIMEOUT_SECONDS = 0.5
+TIMEOUT_SECONDS = 2.0  # a busy machine is not a slow Redis
 BATCH = 25  # customers a pipeline
 PAUSE_SECONDS = 0.02
 IDLE_PER_BUSY = 4.0  # seconds of rest for each second of work

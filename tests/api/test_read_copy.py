@@ -127,7 +127,7 @@ async def test_a_slow_redis_delays_nobody(
     owners, world.owners = world.owners, {}
     answer = await client.get(f"{CUSTOMERS}/{customer_id}")
     await problem(answer, 503, "UNAVAILABLE")
-    assert time.monotonic() - started < 2.5
+    assert time.monotonic() - started < 4.5
     world.owners = owners
     redis.thaw()
     await eventually(lambda: version_in(redis, customer_id) == 21)
