@@ -1,0 +1,172 @@
+"""docs/contract.md, made from the models: `python -m tests.docs.reference` writes it, test_reference compares it."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from api.table import CUSTOMER_OPERATIONS, METRICS, PAGE_OPERATIONS
+from worker.cli.topics import TABLES
+from worker.domain.rejections import DeadLetterReason, RejectionCode
+from worker.settings import PREFIX, Settings
+from worker.topics import Catalogue
+from worker.wire import inputs
+from worker.wire.command_models import COMMAND_MODELS
+from worker.wire.published import DATA_TYPES
+from worker.wire.schemas import schemas
+
+PAGE = Path(__file__).parents[2] / "docs" / "contract.md"
+
+_INTRODUCTION = """\
+# Contract reference
+
+What other programs may rely on, generated from the code's own models by `python -m tests.docs.reference`; a test holds
+it current. Complete JSON Schemas lie in `tests/wire/golden`; a running worker shows them at `/asyncapi.json`,
+`/openapi.json` and, readable, at `/docs`. A field may be added; none is renamed or changes its meaning without a new
+version.
+"""
+
+_COMMANDS = """\
+## Commands
+
+Each is `{commandId, commandType, customerId, issuedAt, correlationId?, expectedVersion?, data}`; the tables show `data`.
+"""
+
+_DEAD_LETTERS = """\
+## Dead letters
+
+The original bytes and headers, and the headers `dlq-reason`, `dlq-detail`, `dlq-topic`, `dlq-partition`, `dlq-offset`.
+Reasons: """
+
+_HTTP = """\
+## HTTP
+
+Errors are RFC 9457 `application/problem+json`; any may answer 400, 401, 403, 413, 415 or 503.
+
+"""
+
+Rows = Iterable[tuple[str, ...]]
+
+
+def page() -> str:
+    """The text of docs/contract.md."""
+    parts = [
+        _INTRODUCTION,
+        "## Topics\n\n`TOPIC_PREFIX` goes before the names, `APP_ID` begins the changelogs'.\n\n" + _topics(),
+        "## Consumed events\n\nPlain JSON as shown, or CloudEvents 1.0, structured or binary.\n",
+        *_messages(event.__name__ for event in (inputs.OrderCompletedEvent, inputs.PaymentCompletedEvent)),
+        _COMMANDS,
+        *_messages(COMMAND_MODELS, "data"),
+        "## Command results\n",
+        *_messages(["CommandResult"]),
+        "Codes: " + _codes(RejectionCode) + "\n",
+        "## Published events\n\nCloudEvents 1.0, structured mode, header `ce_type`; the tables show `data`.\n",
+        *_messages(DATA_TYPES, "data"),
+        _DEAD_LETTERS + _codes(DeadLetterReason) + "\n",
+        _HTTP + _http(),
+        f"## Settings\n\nEnvironment variables with the prefix `{PREFIX}`.\n\n" + _settings(),
+    ]
+    return "\n".join(part.rstrip() + "\n" for part in parts)
+
+
+def _topics() -> str:
+    rows = (
+        (f"`{topic.name}`", topic.direction, topic.key, topic.value, str(topic.partitions), topic.cleanup)
+        for topic in Catalogue().all(TABLES)
+    )
+    return _table(("topic", "direction", "record key", "value", "partitions", "cleanup"), rows)
+
+
+def _messages(names: Iterable[str], part: str | None = None) -> Iterator[str]:
+    for name in names:
+        schema = schemas()[name]
+        definitions = schema.get("$defs", {})
+        fields = schema["properties"][part] if part else schema
+        description = schema.get("description") or fields.get("description") or ""
+        yield f"### {name}\n\n{description}\n\n{_fields(fields, definitions)}"
+
+
+def _fields(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
+    if "$ref" in schema:
+        schema = definitions[schema["$ref"].rpartition("/")[2]]
+    required = set(schema.get("required", ()))
+    rows = (
+        (f"`{name}`", _kind(field, definitions), "yes" if name in required else "", _said(field))
+        for name, field in schema["properties"].items()
+    )
+    return _table(("field", "type", "required", ""), rows)
+
+
+def _kind(field: dict[str, Any], definitions: dict[str, Any]) -> str:
+    """A JSON Schema type in few words."""
+    if "$ref" in field:
+        target = definitions[field["$ref"].rpartition("/")[2]]
+        if "enum" in target:
+            return " \\| ".join(map(str, target["enum"]))
+        return "{" + ", ".join(target.get("properties", {})) + "}"
+    if "anyOf" in field:
+        kinds = [_kind(each, definitions) for each in field["anyOf"]]
+        return " or ".join(kinds)
+    if "enum" in field:
+        return " \\| ".join(map(str, field["enum"]))
+    if "const" in field:
+        return f"`{field['const']}`"
+    if field.get("type") == "array":
+        return f"list of {_kind(field.get('items', {}), definitions)}"
+    kind = str(field.get("type", "any"))
+    limits = [
+        f"{sign} {field[key]}"
+        for key, sign in (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"))
+        if key in field and abs(field[key]) < 2**53 - 1
+    ]
+    return f"{kind} {', '.join(limits)}".strip()
+
+
+def _said(field: dict[str, Any]) -> str:
+    own = field.get("description")
+    inner = (each.get("description") for each in field.get("anyOf", ()))
+    return str(own or next(filter(None, inner), "")).replace("|", "\\|")
+
+
+def _http() -> str:
+    rows = (
+        (
+            f"`{operation.method} {operation.path}`",
+            operation.summary,
+            operation.access.value or "open",
+            ", ".join(map(str, operation.answers)),
+            ", ".join(map(str, operation.errors)),
+        )
+        for operation in (*CUSTOMER_OPERATIONS, *PAGE_OPERATIONS, METRICS)
+    )
+    return _table(("endpoint", "does", "scope", "success", "main errors"), rows)
+
+
+def _settings() -> str:
+    rows = (
+        (f"`{name.upper()}`", "" if field.default is None else f"`{field.default}`")
+        for name, field in Settings.model_fields.items()
+    )
+    return (
+        _table(("variable", "default"), rows)
+        .replace("`True`", "`on`")
+        .replace("`False`", "`off`")
+        .replace("``", "")
+    )
+
+
+def _codes(kind: type[RejectionCode] | type[DeadLetterReason]) -> str:
+    return ", ".join(f"`{code.value}`" for code in kind) + "."
+
+
+def _table(head: tuple[str, ...], rows: Rows) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def main() -> None:
+    """Writes docs/contract.md."""
+    PAGE.write_text(page())
+
+
+if __name__ == "__main__":
+    main()
