@@ -210,6 +210,10 @@ class Engine:
         partition = self._partitions.get(number) if self._active else None
         return partition.store if partition else None
 
+    def caught_up(self, topic: str, number: int, position: int) -> bool:
+        """Whether all that was delivered of a held input partition is committed, its committed position being this."""
+        return self._partitions[number].expected.get(topic) == position
+
     def progress(self) -> dict[tuple[str, int], int]:
         """Committed positions of all held partitions, for group offsets and lag."""
         if not self._active:

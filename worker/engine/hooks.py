@@ -275,6 +275,12 @@ class EngineApp(faust.App):
         """The end of an assigned partition as of its last fetch, or None while unknown."""
         return self.consumer.highwater(TP(topic, partition))
 
+    def read_up_to(self, topic: str, partition: int) -> int:
+        """Where the next fetch of an assigned partition begins: past transaction markers, which are never delivered."""
+        subscription = self.consumer._thread._ensure_consumer()._subscription.subscription
+        state = subscription.assignment.state_value(TP(topic, partition)) if subscription.assignment else None
+        return state.position if state is not None and state.has_valid_position else 0
+
 
 def on_batches(engine: Engine) -> Callable[[Any], Coroutine[Any, Any, None]]:
     """The body of an agent: hand every partition batch of its stream to the engine."""
