@@ -7,7 +7,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-SLOW := tests/faults tests/benchmarks
+SLOW := tests/faults
 
 .PHONY: help run test check faults bench clean
 
@@ -17,7 +17,7 @@ help: ## this list
 run: $(VENV)/.installed ## the demo: a real Kafka, the worker, and the purchases of 2,357 customers
 	@$(BIN)/customer-context demo
 
-test: $(VENV)/.installed-dev ## every test but those of `make faults` and `make bench`
+test: $(VENV)/.installed-dev ## every test but those of `make faults`
 	$(BIN)/pytest $(addprefix --ignore=,$(SLOW))
 
 check: $(VENV)/.installed-dev ## lint, formatting, types, layers
@@ -29,8 +29,8 @@ check: $(VENV)/.installed-dev ## lint, formatting, types, layers
 faults: $(VENV)/.installed-dev ## crashes, frozen processes, broken brokers; takes a while
 	$(BIN)/pytest --timeout=1800 tests/faults
 
-bench: $(VENV)/.installed-dev ## throughput and latency on this machine
-	$(BIN)/pytest --timeout=1800 -s tests/benchmarks
+bench: $(VENV)/.installed-dev ## the worker against Kafka Streams and others on this machine; BENCH=--full for all of it
+	$(BIN)/python -m tests.benchmarks $(BENCH)
 
 clean: ## remove the environment and what tools left; data stays in .data
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -123,6 +123,8 @@ class Runner:
             if last and self._plan.latency_s:
                 self._told(f"{peer.name}: latency", 0, 1)
                 results.orders = latency.of_orders(site, workload.customers, self._plan.latency_s)
+                if results.orders.missing and peer.exactly_once:
+                    raise WrongResult(f"{peer.name}: {results.orders.missing} orders without an event")
             if last and peer is peers.OURS and self._plan.posts:
                 self._told(f"{peer.name}: HTTP", 0, 1)
                 results.posts = latency.of_registrations(f"http://127.0.0.1:{port}", self._plan.posts)
@@ -132,7 +134,7 @@ class Runner:
 
 
 def main(
-    orders: Annotated[int, typer.Option(help="Orders of a run.")] = 100_000,
+    orders: Annotated[int, typer.Option(help="Orders of a run.")] = 200_000,
     customers: Annotated[list[int] | None, typer.Option(help="Customers; may be repeated. [10000]")] = None,
     shape: Annotated[list[Shape] | None, typer.Option(help="May be repeated. [both]")] = None,
     peer: Annotated[list[str] | None, typer.Option(help="May be repeated. [all]")] = None,

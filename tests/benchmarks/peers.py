@@ -80,7 +80,7 @@ LOOP = Peer(
 FAUST = Peer(
     "faust",
     "naive Faust",
-    _python("-m", "tests.benchmarks.peer_faust", "worker", "-l", "warning", "--without-web"),
+    _python("-m", "tests.benchmarks.peer_faust", "worker", "-l", "warn", "--without-web"),
     exactly_once=False,
 )
 ALL = (OURS, STREAMS_1S, STREAMS_100MS, LOOP, FAUST)

@@ -11,8 +11,16 @@ import psutil
 from tests.benchmarks.latency import ORDERS_PER_S
 from tests.benchmarks.peers import OURS
 from tests.benchmarks.results import FIGURES, Benchmark, Comparison, Figure, PeerResults
+from tests.benchmarks.throughput import STEADY
 
 _NONE = "-"
+_HOW = (
+    f"Orders and CPU of the steady state: {STEADY[0]:.0%} to {STEADY[1]:.0%} of all orders, by the broker's append time.",
+    "Peers run in turn, each alone on the broker; medians of the rounds, with their range. CPU is user and system.",
+    "Peak MB: the largest resident size of the whole process, start-up and the registration of customers aside.",
+    "First output: from the start of the process to the append of its first event.",
+    "Visible: to a read_committed consumer. Naive Faust publishes without transactions, and is not exactly-once.",
+)
 _CHARTED = (0, 1, 4)
 _WIDTH, _LABEL, _BAR, _TITLE = 860, 320, 18, 34
 
@@ -32,7 +40,7 @@ def describe_machine() -> str:
 def markdown(benchmark: Benchmark) -> str:
     """The whole report."""
     parts = ["# Benchmark", f"Machine, with the broker on it too: {benchmark.machine}."]
-    parts += [f"- {note}" for note in benchmark.notes]
+    parts += ["", *(f"- {note}" for note in (*_HOW, *benchmark.notes))]
     for comparison in benchmark.comparisons:
         parts += ["", f"## {comparison.workload.name}", "", *_throughput(comparison)]
         parts += ["", *_ratios(comparison), "", *_waiting(comparison)]
@@ -88,7 +96,8 @@ def _chart(drawn: list[str], comparison: Comparison, figure: Figure, y: int) -> 
 def _throughput(comparison: Comparison) -> list[str]:
     rows = []
     for results in comparison.peers:
-        cells = [results.peer.name]
+        fewer = results.workload.orders != comparison.workload.orders
+        cells = [results.peer.name + (f" ({results.workload.orders:,} orders)" if fewer else "")]
         for figure in FIGURES:
             low, high = results.range(figure)
             digits = figure.digits
