@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 from aiokafka.partitioner import murmur2
@@ -65,6 +66,7 @@ class Expected:
     due: bool
 
 
+@lru_cache(maxsize=100_000)
 def home_of(customer_id: str, partitions: int) -> int:
     """The partition of a key by Kafka's default partitioner."""
     number: int = (murmur2(customer_id.encode()) & 0x7FFFFFFF) % partitions

@@ -154,7 +154,8 @@ def _read_purchase(
     _check_type(event.attributes, type_name)
     if not event.sound or event.body is None:
         raise Unreadable("INVALID")
-    _check_unicode(event.body)
+    if b"\\u" in value or b"base64" in value:
+        _check_unicode(event.body)
     body = dict(event.body)
     for field, attribute in (("eventId", "id"), ("correlationId", "correlationid")):
         if body.get(field) is None:
@@ -203,7 +204,7 @@ def _object(value: bytes) -> dict[str, Any]:
         decoded = value.decode()
         if _deepest(decoded) > MAX_DEPTH:
             raise Unreadable("UNDECODABLE")
-        found = json.loads(decoded, parse_int=_number, parse_float=_number, parse_constant=_no_number)
+        found = _decoder.decode(decoded)
     except (ValueError, RecursionError):
         raise Unreadable("UNDECODABLE") from None
     if not isinstance(found, dict):
@@ -239,6 +240,9 @@ def _number(digits: str) -> Decimal | HugeNumber:
 
 def _no_number(name: str) -> None:
     raise ValueError("not JSON")
+
+
+_decoder = json.JSONDecoder(parse_int=_number, parse_float=_number, parse_constant=_no_number)
 
 
 def _whole(value: Any) -> bool:

@@ -50,7 +50,7 @@ def text(value: Any, least: int, most: int, *, blank: bool = True) -> str:
 def identifier(value: Any) -> str:
     """An id: 1 to 100 characters, no control characters."""
     found = text(value, 1, MAX_ID)
-    check(all(unicodedata.category(char) != "Cc" for char in found))
+    check(found.isprintable() or all(unicodedata.category(char) != "Cc" for char in found))
     return found
 
 
@@ -211,4 +211,4 @@ def _luhn(digits: str) -> bool:
 
 
 def _half_characters(value: str) -> bool:
-    return any("\ud800" <= char <= "\udfff" for char in value)
+    return not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value)

@@ -16,6 +16,7 @@ from worker.verify.report import Report
 from worker.verify.rules import Rules
 from worker.verify.traces import Traces
 
+_decoder = json.JSONDecoder(parse_float=Decimal)
 Row = TypeVar("Row", dict[str, Any], list[Any])
 
 
@@ -170,7 +171,7 @@ class Verification:
 
     def _read(self, value: bytes | None, where: str, kind: type[Row]) -> Row | None:
         try:
-            found = json.loads(value or b"", parse_float=Decimal)
+            found = _decoder.decode((value or b"").decode())
         except ValueError:
             found = None
         if isinstance(found, kind):
