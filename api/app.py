@@ -32,7 +32,7 @@ CLIENT_SECONDS = 10.0
 
 _SERVER_OPTIONS = {
     "keepalive_timeout": CLIENT_SECONDS,  # also ends a connection whose request headers do not arrive
-    "lingering_time": 2.0,  # reads on after an early answer, so that the client sees it
+    "lingering_time": 1.0,  # reads on after an early answer, so that the client sees it
     "auto_decompress": False,
     "max_line_size": 8_190,
     "max_field_size": 8_190,
