@@ -24,6 +24,7 @@ from mode import Service
 
 from worker.engine.engine import Engine
 from worker.engine.exits import ExitCode, die
+from worker.engine.store import StoreFailed
 
 # The first AddPartitions right after a commit answers CONCURRENT_TRANSACTIONS; 20 ms of waiting there halves the
 # throughput of small transactions.
@@ -73,14 +74,24 @@ class EngineConsumer(driver.Consumer):
     def _new_consumer_thread(self) -> EngineConsumerThread:
         return EngineConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
+    # aiokafka logs what these two raise and goes on, in a group whose partitions nobody would process any more.
+
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        await self.app.engine.quiesce()
+        try:
+            await self.app.engine.quiesce()
+        except Exception as error:
+            die(ExitCode.RESTORE_FAILED, "letting partitions go failed", error=error)
         await super().on_partitions_revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         changelogs = {tp for tp in assigned if self._is_changelog_tp(tp)}
-        await self._thread.pause_fetching(changelogs)
-        await self.app.engine.fence(tp.partition for tp in assigned - changelogs)
+        try:
+            await self._thread.pause_fetching(changelogs)
+            await self.app.engine.fence(tp.partition for tp in assigned - changelogs)
+        except StoreFailed as error:
+            die(ExitCode.STORE_FAILED, str(error), error=error)
+        except Exception as error:
+            die(ExitCode.RESTORE_FAILED, "taking partitions over failed", error=error)
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def on_stop(self) -> None:
@@ -200,6 +211,8 @@ class EngineRecovery(Recovery):
                 continue
             except ServiceStopped:
                 break
+            except StoreFailed as error:
+                die(ExitCode.STORE_FAILED, str(error), error=error)
             except Exception as error:
                 die(ExitCode.RESTORE_FAILED, "restoring the tables failed", error=error)
 

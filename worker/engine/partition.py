@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaProducer
 
 from worker.engine.exits import ExitCode, die
 from worker.engine.observer import Observer
-from worker.engine.store import Store
+from worker.engine.store import Store, StoreFailed
 from worker.engine.unit import Table, Unit
 
 POSITIONS = Table("positions", b"P")
@@ -119,6 +119,8 @@ class Partition:
                         await self._transact(self._take())
         except TimeoutError as error:
             die(ExitCode.DEADLINE, f"a batch of partition {self.number} missed its deadline", error=error)
+        except StoreFailed as error:
+            die(ExitCode.STORE_FAILED, str(error), error=error)
         except BaseException as error:
             die(_code_of(error), f"a batch of partition {self.number} failed", error=error)
 
@@ -138,14 +140,15 @@ class Partition:
         started = time.monotonic()
         unit = Unit(self.number, self.store)
         committed = self._process(unit, records)
-        for topic, position in {record.topic: record.offset + 1 for record in records}.items():
+        positions = {record.topic: record.offset + 1 for record in records}
+        for topic, position in positions.items():
             unit.put(POSITIONS, topic.encode(), b"%d" % position)
         began = time.monotonic()
         offsets = await self._commit(self.producer, unit)
         ended = time.monotonic()
         self.store.write({table.mark: rows for table, rows in unit.changes.items()}, offsets)
         committed()
-        self._observer.committed(records, ended - began)
+        self._observer.committed(records, positions, ended - began)
         busy = bool(self._queue)
         self._next_build = started + self._pace.build_s if busy else 0.0
 

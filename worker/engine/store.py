@@ -27,6 +27,10 @@ _BUFFER_BYTES = 16 << 20
 _MAX_AGE_S = CHANGELOG_DELETE_RETENTION_MS / 1000 - 86_400  # a day of reserve
 
 
+class StoreFailed(Exception):
+    """The disk does not take or give what a store needs: full, broken, or not ours. The text says what RocksDB said."""
+
+
 class Store(Protocol):
     """Tables are named by one byte, never zero."""
 
@@ -88,7 +92,10 @@ class RocksStore:
     """RocksDB through rocksdict. A key is the table's byte and the row's key."""
 
     def __init__(self, path: Path, options: rocksdict.Options) -> None:
-        self._db = rocksdict.Rdict(str(path), options)
+        try:
+            self._db = rocksdict.Rdict(str(path), options)
+        except Exception as error:  # rocksdict raises nothing more precise
+            raise StoreFailed(f"the local store cannot be opened: {error}") from error
         self._get = self._db.get
 
     def get(self, table: bytes, key: bytes) -> bytes | None:
@@ -113,7 +120,10 @@ class RocksStore:
                     batch.put(table + key, value)
         for table, offset in offsets.items():
             batch.put(_OFFSETS + table, b"%d" % offset)
-        self._db.write(batch)
+        try:
+            self._db.write(batch)
+        except Exception as error:  # rocksdict raises nothing more precise
+            raise StoreFailed(f"the local store cannot be written: {error}") from error
 
     def offsets(self) -> dict[bytes, int]:
         return {key: int(value) for key, value in self.scan(_OFFSETS)}
