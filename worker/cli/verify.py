@@ -66,7 +66,9 @@ async def _verify(settings: Settings, bootstrap: str) -> Report:
                 progress.advance(whole)
         finally:
             await snapshot.close()
-        return verification.finish()
+        report = verification.finish()
+        report.position = snapshot.position()
+        return report
 
 
 def _plain(report: Report, limit: int) -> dict[str, object]:
@@ -77,6 +79,7 @@ def _plain(report: Report, limit: int) -> dict[str, object]:
         "differenceCount": len(report.differences),
         "notVerifiable": report.unverifiable,
         "counts": dict(report.counts),
+        "position": report.position,
     }
 
 
@@ -89,7 +92,12 @@ def _print(report: Report, limit: int) -> None:
         out.print(f"... and {more} more (--limit)")
     for reason in report.unverifiable:
         out.print(f"not verifiable: {reason}")
-    counts = ", ".join(f"{count} {what}" for what, count in sorted(report.counts.items()))
+    counts = ", ".join(f"{count} {what}" for what, count in sorted(report.counts.items()) if count)
     out.print(f"Verified {counts or 'nothing'}.")
+    for topic, ends in report.position.items():
+        if not topic.endswith("-changelog"):
+            out.print(
+                f"Up to {topic} {' '.join(f'{number}@{end}' for number, end in ends.items())}", style="dim"
+            )
     found = len(report.differences)
     out.print(f"{found} difference{'' if found == 1 else 's'}.", style="green" if not found else "bold red")

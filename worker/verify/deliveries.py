@@ -100,6 +100,7 @@ class Sorter:
     def _home(self, record: Record, told: defaultdict[str, Told]) -> None:
         self._report.counts[self._kind_of[record.topic]] += 1
         due = self._shared.processed(record.topic, record.partition, record.offset)
+        self._report.counts["inputs not processed yet"] += not due
         fact = self._read(record, due)
         if fact is None:
             return

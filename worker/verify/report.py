@@ -18,11 +18,15 @@ class Difference:
 
 @dataclass
 class Report:
-    """Everything that differs, what could not be verified and why, and how much was looked at."""
+    """Everything that differs, what could not be verified and why, and how much was looked at.
+
+    position: up to where, as topic -> partition -> end offset.
+    """
 
     differences: list[Difference] = field(default_factory=list)
     unverifiable: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    position: dict[str, dict[int, int]] = field(default_factory=dict)
 
     def differs(self, kind: str, where: str, text: str = "") -> None:
         """Note a difference."""

@@ -124,6 +124,13 @@ class Snapshot:
                 tables[table] = (await self._table(table, [number])).get(number, {})
             yield Partition(number, records, tables)
 
+    def position(self) -> dict[str, dict[int, int]]:
+        """The stated position: topic -> partition -> end offset."""
+        stated: dict[str, dict[int, int]] = {}
+        for tp, end in sorted(self._ends.items()):
+            stated.setdefault(tp.topic, {})[tp.partition] = end
+        return stated
+
     async def close(self) -> None:
         """Disconnect."""
         await self._committed.stop()
