@@ -75,17 +75,16 @@ class Batch:
         self.customers = CustomerRows(unit)
         self.results: list[CommandResult] = []
         self.dead_letters: dict[str, int] = {}
-        self._trace: bytes | None = None  # the traceparent of the input at hand
+        self.trace: bytes | None = None  # the traceparent of the input at hand
         self._time = format_time(now)
 
     def follow(self, source: Source) -> None:
         """What is sent from here on belongs to this input's trace, if it has one."""
-        if source.headers or self._trace is not None:
-            self._trace = traceparent_of(source.headers)
+        self.trace = traceparent_of(source.headers) if source.headers else None
 
     def trace_headers(self) -> Headers:
         """The header that carries the trace on; none without a trace."""
-        return [] if self._trace is None else [(TRACEPARENT, self._trace)]
+        return [] if self.trace is None else [(TRACEPARENT, self.trace)]
 
     def ledger(self, customer_id: str) -> ledger.CustomerLedger:
         """The customer's ledger as this batch sees it."""
@@ -112,7 +111,7 @@ class Batch:
         encoded = encode_events(customer.id, key, causation, correlation, before, self._time, events)
         if encoded:
             record_key = self.routing.home(customer.id)[1]
-            headers = self.routing.event_headers if self._trace is None else self._traced_event_headers
+            headers = self.routing.event_headers if self.trace is None else self._traced_event_headers
             self.unit.out(self.routing.events, self.unit.partition).extend(
                 [Outgoing(record_key, value, headers(ce_type)) for ce_type, value in encoded]
             )

@@ -49,7 +49,8 @@ class Processor:
         for record in records:
             if record.value is None:
                 continue
-            batch.follow(record)
+            if record.headers or batch.trace:  # most records belong to no trace
+                batch.follow(record)
             try:
                 handlers[record.topic](batch, record)
             except DeadLettered as error:

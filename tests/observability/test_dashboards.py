@@ -46,7 +46,7 @@ class Record:
 
 def shown() -> dict[str, set[str]]:
     """Sample name -> labels, of a worker that has done a little of everything."""
-    metrics.EngineMetrics().committed([Record()], 0.01)
+    metrics.EngineMetrics().committed([Record()], ["order.completed"], 0.01)
     event = Outgoing(None, None, [("content-type", b""), ("ce_type", b"CustomerErasedEvent")])
     metrics.count_output([event], [CommandResult("i", None, "c", "APPLIED", 1)], {"INVALID": 1})
     metrics.count_request("GET", "/metrics", 200, 0.001)

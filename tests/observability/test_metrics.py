@@ -43,7 +43,7 @@ def changes() -> Changes:
 
 def test_a_batch_is_one_transaction_of_so_many_inputs(changes: Changes):
     records = [Record("a", 2_000), Record("b", 1_000), Record("a", 3_000)]
-    metrics.EngineMetrics().committed(records, 0.03)
+    metrics.EngineMetrics().committed(records, ["a", "b"], 0.03)
     assert changes.of("customer_context_transactions_total") == 1
     assert changes.of("customer_context_inputs_total", topic="a") == 2
     assert changes.of("customer_context_inputs_total", topic="b") == 1
@@ -53,7 +53,14 @@ def test_a_batch_is_one_transaction_of_so_many_inputs(changes: Changes):
 
 def test_end_to_end_is_measured_from_the_oldest_record(changes: Changes, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("worker.metrics.time.time", lambda: 10.0)
-    metrics.EngineMetrics().committed([Record("a", 9_500), Record("b", 4_000)], 0.01)
+    metrics.EngineMetrics().committed([Record("a", 9_500), Record("b", 4_000)], ["a", "b"], 0.01)
+    assert changes.of("customer_context_end_to_end_seconds_sum") == pytest.approx(6.0)
+
+
+def test_a_batch_of_one_topic_is_counted_the_same(changes: Changes, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("worker.metrics.time.time", lambda: 10.0)
+    metrics.EngineMetrics().committed([Record("a", 4_000), Record("a", 5_000)], ["a"], 0.01)
+    assert changes.of("customer_context_inputs_total", topic="a") == 2
     assert changes.of("customer_context_end_to_end_seconds_sum") == pytest.approx(6.0)
 
 
@@ -61,7 +68,7 @@ def test_a_clock_ahead_of_ours_does_not_make_negative_latency(
     changes: Changes, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("worker.metrics.time.time", lambda: 10.0)
-    metrics.EngineMetrics().committed([Record("a", 99_000)], 0.01)
+    metrics.EngineMetrics().committed([Record("a", 99_000)], ["a"], 0.01)
     assert changes.of("customer_context_end_to_end_seconds_sum") == 0
 
 

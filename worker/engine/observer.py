@@ -1,6 +1,6 @@
 """What the engine tells of its work: per batch and per assignment, never per record. worker.metrics counts it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 
@@ -16,8 +16,9 @@ class Observer:
     def restored(self, seconds: float) -> None:
         """The stores of all assigned partitions are at the end of their changelogs."""
 
-    def committed(self, records: Sequence[Any], transaction_s: float) -> None:
+    def committed(self, records: Sequence[Any], topics: Collection[str], transaction_s: float) -> None:
         """The transaction of a batch is visible, and so are its changes in the local store.
 
-        records: its inputs, at least one, in no order across topics. transaction_s: from its begin to its end.
+        records: its inputs, at least one, each topic's in order. topics: all theirs, each once. transaction_s: from its
+        begin to its end.
         """
