@@ -203,3 +203,11 @@ def test_the_report_for_people_says_the_same(sound, tmp_path):
     assert told.returncode == 0, told.stdout
     assert "All is well." in told.stdout
     assert "✓ configuration: All settings can be used." in told.stdout
+
+
+def test_a_worker_whose_port_is_taken_ends_with_one_sentence(sound, tmp_path):
+    with taken_port() as port:
+        ended = console({**sound, "DATA_DIR": str(tmp_path), "WEB_PORT": str(port)}, "worker")
+    assert ended.returncode == 1
+    assert f"Port {port} of 127.0.0.1 is in use by another program." in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -17,6 +17,8 @@ from worker.engine.partition import POSITIONS
 from worker.settings import Settings
 from worker.topics import Topic
 
+_WIDE = 150
+
 TABLES = (*(table.name for table in tables.ALL), POSITIONS.name)
 
 
@@ -93,10 +95,15 @@ async def _report(
 
 
 def _table(wanted: tuple[Topic, ...], report: TopicReport) -> Table:
-    table = Table("topic", "", "key", "value", "partitions", "cleanup", "state")
+    """Key and value only where a terminal has room for them; a topic's name is never cut."""
+    wide = Console().width >= _WIDE
+    table = Table()
+    table.add_column("topic", no_wrap=True)
+    for column in ("", *(("key", "value") if wide else ()), "partitions", "cleanup", "state"):
+        table.add_column(column)
     fates = {"exists": report.existing, "[green]created": report.created, "[red]missing": report.missing}
     for topic in wanted:
         state = next((fate for fate, names in fates.items() if topic.name in names), "")
-        partitions = str(topic.partitions)
-        table.add_row(topic.name, topic.direction, topic.key, topic.value, partitions, topic.cleanup, state)
+        words = (topic.key, topic.value) if wide else ()
+        table.add_row(topic.name, topic.direction, *words, str(topic.partitions), topic.cleanup, state)
     return table

@@ -10,6 +10,7 @@ import typer
 
 from worker.cli.context import kafka_of, settings_of
 from worker.cli.errors import CommandFailed
+from worker.doctor.machine import unbindable
 from worker.settings import ConfigurationError
 
 
@@ -30,6 +31,9 @@ def worker(
     Without BOOTSTRAP_SERVERS it uses the embedded Kafka that runs on DATA_DIR, or starts one that ends with it.
     """
     settings = settings_of(context)
+    unbound = unbindable(settings.web_host, settings.web_port, "WEB_PORT")
+    if unbound is not None:  # Faust would say it with a traceback, after it has joined the group
+        raise CommandFailed(f"{unbound.what} {unbound.advice}")
     if stop_with_stdin:
         threading.Thread(target=_stop_when_stdin_ends, daemon=True).start()
     # Here, because they bring Faust in, which no other command needs.

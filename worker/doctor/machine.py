@@ -78,42 +78,43 @@ def _is_locked(path: Path) -> bool:
 
 def ports(settings: Settings) -> Iterator[Finding]:
     """WEB_PORT and METRICS_PORT: nobody else listens there."""
-    if settings.metrics_port and settings.metrics_port == settings.web_port:
+    host, web, metrics = settings.web_host, settings.web_port, settings.metrics_port
+    if metrics and metrics == web:
         yield fault(
             "web",
-            f"{PREFIX}METRICS_PORT and {PREFIX}WEB_PORT are both {settings.web_port}.",
+            f"{PREFIX}METRICS_PORT and {PREFIX}WEB_PORT are both {web}.",
             "Give the metrics another port, or unset METRICS_PORT to have them on the web port.",
         )
-    yield _port(settings.web_host, settings.web_port, "WEB_PORT")
-    if settings.metrics_port and settings.metrics_port != settings.web_port:
-        yield _port(settings.web_host, settings.metrics_port, "METRICS_PORT")
+        return
+    if not web:
+        yield ok("web", "The API takes any free port.")
+    for port, name in ((web, "WEB_PORT"), (metrics, "METRICS_PORT")):
+        if port:
+            unbound = unbindable(host, port, name)
+            if unbound and _is_a_worker(host, port):
+                unbound = ok("web", f"A worker answers on port {port} of {host}.")
+            yield unbound or ok("web", f"Port {port} of {host} is free.")
 
 
-def _port(host: str, port: int, name: str) -> Finding:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with closing(socket.socket(family)) as probe:
+def unbindable(host: str, port: int, name: str) -> Finding | None:
+    """A fault when a server cannot listen there now. port: 0 is any free one. name: of the setting."""
+    with closing(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            return _unbound(host, port, name, error)
-    return ok("web", f"Port {port} of {host} is free." if port else f"{name} is 0: any free port.")
-
-
-def _unbound(host: str, port: int, name: str, error: OSError) -> Finding:
-    if error.errno == errno.EADDRINUSE and _is_a_worker(host, port):
-        return ok("web", f"A worker answers on port {port} of {host}.")
-    if error.errno == errno.EADDRINUSE:
-        return fault(
-            "web",
-            f"Port {port} of {host} is in use by another program.",
-            f"Stop that program, or set {PREFIX}{name} to another port (0: any free one).",
-        )
-    return fault(
-        "web",
-        f"Port {port} of {host} cannot be bound ({error.strerror}).",
-        f"Set {PREFIX}WEB_HOST to an address of this machine and {PREFIX}{name} to a port that you may bind.",
-    )
+            if error.errno == errno.EADDRINUSE:
+                return fault(
+                    "web",
+                    f"Port {port} of {host} is in use by another program.",
+                    f"Stop that program, or set {PREFIX}{name} to another port (0: any free one).",
+                )
+            return fault(
+                "web",
+                f"Port {port} of {host} cannot be bound ({error.strerror}).",
+                f"Set {PREFIX}WEB_HOST to an address of this machine and {PREFIX}{name} to a port that you may bind.",
+            )
+    return None
 
 
 def _is_a_worker(host: str, port: int) -> bool:
