@@ -1,5 +1,6 @@
 """What is counted, and that it is counted per batch and by names that we know."""
 
+import asyncio
 from typing import NamedTuple
 
 import pytest
@@ -7,6 +8,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 
 from api.app import build
+from api.read_copy import ReadCopy
 from tests.api.in_memory import InMemoryGateway, World
 from worker import metrics
 from worker.engine.unit import Outgoing
@@ -170,3 +172,17 @@ def test_the_process_itself_is_measured():
     text = generate_latest().decode()
     for name in ("process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds"):
         assert f"\n{name} " in text
+
+
+async def test_a_redis_that_is_away_shows_as_a_copy_that_falls_behind(changes: Changes):
+    gateway = InMemoryGateway(World())
+    gateway.own()
+    copy = ReadCopy("redis://127.0.0.1:1/0", "app", gateway, "USD")
+    async with copy.running():
+        copy.changed(["c1", "c2"])
+        copy.changed(["c1"])
+        async with asyncio.timeout(10):
+            while changes.of("customer_context_read_copy_errors_total") < 1:
+                await asyncio.sleep(0.02)
+        assert REGISTRY.get_sample_value("customer_context_read_copy_waiting_customers") == 2
+        assert (REGISTRY.get_sample_value("customer_context_read_copy_lag_seconds") or 0) > 0
