@@ -8,6 +8,8 @@ Rules:
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from itertools import count
 from os import urandom
 
 import structlog
@@ -25,6 +27,9 @@ MAX_ID_CHARS = 100
 
 log = structlog.get_logger(__name__)
 
+_RUN = urandom(8).hex()
+_NUMBERS = count(1)
+
 
 def routes_of(operations: Sequence[Operation], context: Context) -> list[web.RouteDef]:
     """A route for each operation; aiohttp lets every GET answer HEAD too."""
@@ -39,34 +44,24 @@ def guard(routes: Sequence[web.RouteDef]) -> Middleware:
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.monotonic()
         status = CLIENT_GONE  # unless there is an answer
+        request[CORRELATION] = _correlation_of(request)
         try:
-            response = await _answered(request, handler, known=request.match_info.handler in ours)
-            response.headers[CORRELATION_ID] = _correlation_to_show(request)
+            try:
+                # Errors of the router (404, 405) come as handlers of their own, with an http_exception.
+                if request.match_info.handler not in ours and request.match_info.http_exception is None:
+                    raise Problem("NOT_FOUND")
+                response = await handler(request)
+            except Exception as error:
+                response = _problem_of(request, error).response()
             status = response.status
+            response.headers[CORRELATION_ID] = request[CORRELATION]
+            if status == 408:
+                response.force_close()
         finally:
             tell(request, status, time.monotonic() - started)
         return response
 
     return answer
-
-
-async def _answered(request: web.Request, handler: Handler, *, known: bool) -> web.StreamResponse:
-    """The handler's answer, or the problem document of what it raised."""
-    try:
-        # Errors of the router (404, 405) come as handlers of their own, with an http_exception.
-        if not known and request.match_info.http_exception is None:
-            raise Problem("NOT_FOUND")
-        return await handler(request)
-    except Problem as problem:
-        response = problem.response()
-    except web.HTTPException as error:
-        response = of_http_exception(error).response()
-    except Exception as error:
-        _log_failure(request, error)
-        response = Problem("INTERNAL_ERROR").response()
-    if response.status == 408:
-        response.force_close()
-    return response
 
 
 def _endpoint(operation: Operation, context: Context) -> Handler:
@@ -78,14 +73,17 @@ def _endpoint(operation: Operation, context: Context) -> Handler:
         for name, value in request.match_info.items():
             if len(value) > MAX_ID_CHARS or has_control_characters(value):
                 raise invalid((name, "invalid"))
-        correlation = correlation_id(request) if CORRELATION_ID in request.headers else None
+        correlation = correlation_id(request)
         return await view(Call(context, request, principal, correlation))
 
     return handle
 
 
-def _log_failure(request: web.Request, error: Exception) -> None:
-    _correlation_to_show(request)
+def _problem_of(request: web.Request, error: Exception) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, web.HTTPException):
+        return of_http_exception(error)
     log.error(
         "an HTTP request failed",
         route=route_of(request),
@@ -93,16 +91,13 @@ def _log_failure(request: web.Request, error: Exception) -> None:
         error=type(error).__name__,
         exc_info=error,
     )
+    return Problem("INTERNAL_ERROR")
 
 
-def _correlation_to_show(request: web.Request) -> str:
-    """The client's, the command's, or a new one; the same however often it is asked for."""
-    known = request.get(CORRELATION)
-    if known is not None:
-        return str(known)
-    try:
-        given = correlation_id(request) if CORRELATION_ID in request.headers else None
-    except Problem:
-        given = None
-    shown = request[CORRELATION] = given or urandom(16).hex()
-    return shown
+def _correlation_of(request: web.Request) -> str:
+    """The client's, or a new one; a write without one puts its commandId there."""
+    given = None
+    if CORRELATION_ID in request.headers:
+        with suppress(Problem):  # the endpoint refuses it
+            given = correlation_id(request)
+    return given or f"{_RUN}{next(_NUMBERS):016x}"
