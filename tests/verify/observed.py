@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tables import ALL
@@ -17,9 +18,13 @@ class Observed:
     """Every log and table of a world as plain lists and dicts, free to be spoilt.
 
     meanwhile: called between the steps of reading, to let the world go on; None for one that stands still.
+    rules_file: the one that the world's rules come from.
     """
 
-    def __init__(self, world: World, meanwhile: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, world: World, meanwhile: Callable[[], None] | None = None, rules_file: Path | None = None
+    ) -> None:
+        self._rules_file = rules_file
         catalogue = self.catalogue = world.catalogue
         self._world = world
         self.logs: dict[tuple[str, int], list[Record]] = {}
@@ -74,7 +79,7 @@ class Observed:
                 source.position for record in self.log(catalogue.inbox.name) if (source := original(record))
             ),
         )
-        verification = Verification(shared, load_rules(None))
+        verification = Verification(shared, load_rules(self._rules_file))
         for number in range(PARTITIONS):
             records = {topic: log for (topic, where), log in self.logs.items() if where == number}
             verification.partition(Partition(number, records, self.tables[number]))

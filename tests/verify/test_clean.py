@@ -1,16 +1,36 @@
 """A worker that does what the contract says is found without differences: at rest, in the middle, and while it runs."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.agents.world import World
 from tests.verify.observed import Observed
 from tests.verify.traffic import Traffic
+from worker.wire.rules_file import load_rules
 
 ROUNDS, INPUTS, TURNS = 12, 8, 6
+RULES = """
+[[rules]]
+version = "old"
+effective_from = 1970-01-01
+currency = "USD"
+amount_per_point = "7.00"
+levels = { SILVER = "100.00", GOLD = "9000.00", PLATINUM = "20000.00" }
+vip = { annual_spending = "25000.00", days = 300 }
+
+[[rules]]
+version = "new"
+effective_from = 2026-01-10
+currency = "USD"
+amount_per_point = "10.00"
+levels = { SILVER = "500.00", GOLD = "2000.00", PLATINUM = "5000.00" }
+vip = { annual_spending = "10000.00", days = 30 }
+"""
 
 
-def busy(seed: int) -> tuple[World, Traffic]:
-    world = World(seed, max_batch=seed % 7 + 1)
+def busy(seed: int, rules_file: Path | None = None) -> tuple[World, Traffic]:
+    world = World(seed, rules=load_rules(rules_file), max_batch=seed % 7 + 1)
     traffic = Traffic(world, seed)
     for _ in range(ROUNDS):
         traffic.send(INPUTS)
@@ -43,6 +63,14 @@ def test_a_worker_that_goes_on_while_it_is_read_verifies_clean(seed):
         traffic.run(seed % 9)
 
     assert Observed(world, meanwhile).differences() == []
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_rules_that_changed_over_time_verify_clean(seed, tmp_path):
+    rules_file = tmp_path / "rules.toml"
+    rules_file.write_text(RULES)
+    world, _ = busy(seed, rules_file)
+    assert Observed(world.run(), rules_file=rules_file).differences() == []
 
 
 def test_customers_whose_beginning_is_past_its_retention_are_not_verifiable_instead_of_different():

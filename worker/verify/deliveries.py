@@ -131,7 +131,7 @@ class Sorter:
         try:
             return _READERS[self._kind_of[record.topic]](record.value, record.headers)
         except Unreadable as problem:
-            self.dead.append(Expected(record, frozenset((problem.reason,)), due))
+            self.dead.append(Expected(record, problem.reasons, due))
             return None
 
     def _tell(

@@ -31,11 +31,11 @@ class Position(NamedTuple):
 
 
 class Unreadable(Exception):
-    """reason: the code of the dead letter."""
+    """reasons: the codes that the dead letter may have."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    def __init__(self, *reasons: str) -> None:
+        super().__init__(*reasons)
+        self.reasons = frozenset(reasons)
 
 
 class HugeNumber(str):
@@ -154,8 +154,8 @@ def _read_purchase(
     _check_type(event.attributes, type_name)
     if not event.sound or event.body is None:
         raise Unreadable("INVALID")
-    if b"\\u" in value or b"base64" in value:
-        _check_unicode(event.body)
+    if (b"\\u" in value or b"base64" in value) and not _is_unicode(event.body):
+        raise Unreadable("UNDECODABLE", "INVALID")
     body = dict(event.body)
     for field, attribute in (("eventId", "id"), ("correlationId", "correlationid")):
         if body.get(field) is None:
@@ -188,6 +188,8 @@ def _open(value: bytes, headers: Headers) -> _Event:
         return _Event(outer, binary, _whole_envelope(binary))
     if "specversion" not in outer and not _says_structured(headers):
         return _Event(outer, {}, sound=True)
+    if b"\\u" in value and not _is_unicode(outer):
+        raise Unreadable("UNDECODABLE", "INVALID", "UNKNOWN_TYPE")
     body, encoded = outer.get("data"), outer.get("data_base64")
     if body is None and isinstance(encoded, str):
         try:
@@ -256,11 +258,13 @@ def _reader(kind: Any) -> Callable[[Mapping[str, Any], int], Mapping[str, Any]]:
     return reader
 
 
-def _check_unicode(body: Any) -> None:
+def _is_unicode(body: Any) -> bool:
+    """Whether every text can be written as UTF-8: JSON's escapes can spell half of a surrogate pair."""
     try:
         json.dumps(body, ensure_ascii=False, default=str).encode()
     except UnicodeEncodeError:
-        raise Unreadable("UNDECODABLE") from None
+        return False
+    return True
 
 
 def _check_type(attributes: Mapping[str, Any], type_name: str) -> None:

@@ -148,7 +148,7 @@ def amount_text(minor: int, code: str) -> str:
 
 
 def instant(value: Any) -> int:
-    """An RFC 3339 time from 1900 on, as ms since 1970 UTC; more digits are cut."""
+    """An RFC 3339 time of the years 1900 to 9999 UTC, as ms since 1970 UTC; more digits are cut."""
     found = _RFC3339.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise Bad
@@ -168,7 +168,7 @@ def instant(value: Any) -> int:
     else:
         check(second < 60)
         ms += int((found[7] or ".0")[1:4].ljust(3, "0"))
-    check(ms >= day_number(date(1900, 1, 1)) * DAY_MS)
+    check(day_number(date(1900, 1, 1)) <= ms // DAY_MS <= day_number(date(9999, 12, 31)))
     return ms
 
 
