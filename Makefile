@@ -7,7 +7,6 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-SLOW := tests/faults
 
 .PHONY: help run test check faults bench clean
 
@@ -17,8 +16,8 @@ help: ## this list
 run: $(VENV)/.installed ## the demo: a real Kafka, the worker, and the purchases of 2,357 customers
 	@$(BIN)/customer-context demo
 
-test: $(VENV)/.installed-dev ## every test but those of `make faults`
-	$(BIN)/pytest $(addprefix --ignore=,$(SLOW))
+test: $(VENV)/.installed-dev ## every test, with a short dose of the faults
+	$(BIN)/pytest
 
 check: $(VENV)/.installed-dev ## lint, formatting, types, layers
 	$(BIN)/ruff check .
@@ -26,8 +25,8 @@ check: $(VENV)/.installed-dev ## lint, formatting, types, layers
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/test_layers.py
 
-faults: $(VENV)/.installed-dev ## crashes, frozen processes, broken brokers; takes a while
-	$(BIN)/pytest --timeout=1800 tests/faults
+faults: $(VENV)/.installed-dev ## crashes, frozen processes, broken brokers: two hours; FAULTS="--dose short" for minutes
+	$(BIN)/python -m tests.faults --dose full $(FAULTS)
 
 bench: $(VENV)/.installed-dev ## the worker against Kafka Streams and others on this machine; BENCH=--full for all of it
 	$(BIN)/python -m tests.benchmarks $(BENCH)

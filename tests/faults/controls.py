@@ -46,7 +46,8 @@ def limit_records(bootstrap: str, topic: str, most_bytes: int | None) -> None:
     set_it = AlterConfigOpType.SET if most_bytes else AlterConfigOpType.DELETE
     entry = ConfigEntry("max.message.bytes", str(most_bytes or ""), incremental_operation=set_it)
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-    for done in AdminClient({"bootstrap.servers": bootstrap}).incremental_alter_configs([resource]).values():
+    admin = AdminClient({"bootstrap.servers": bootstrap})  # must outlive its futures
+    for done in admin.incremental_alter_configs([resource]).values():
         done.result(20.0)
 
 

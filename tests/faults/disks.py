@@ -65,7 +65,7 @@ class StoreChanged(Row):
     name = "local store lost, older, ahead"
     times = (3, 9)
     stage_options: ClassVar = {"workers": 1}
-    exits_allowed = Row.exits_allowed | {ExitCode.STORE_AHEAD, 0}
+    exits_allowed = Row.exits_allowed | {ExitCode.STORE_AHEAD, 0, -signal.SIGTERM}
 
     def strike(self, stage: Stage, n: int) -> None:
         store = stage.data_folder(0) / "store"

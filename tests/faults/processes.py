@@ -117,7 +117,8 @@ class Storm(Row):
     def broken_promises(self, stage: Stage) -> Sequence[str]:
         stalled = stage.watcher.longest
         long = [f"a partition stood still for {stalled:.1f} s"] if stalled > self.takeover_limit_s else []
-        return [*long, *(f"a worker ended with {code}" for code in stage.exits if code != 0)]
+        early = -signal.SIGTERM  # it had not even imported what it needs
+        return [*long, *(f"a worker ended with {code}" for code in stage.exits if code not in (0, early))]
 
     def note(self, stage: Stage, outcome: Outcome) -> None:
         outcome.takeovers = []
@@ -143,11 +144,26 @@ class Terminate(Row):
         except subprocess.TimeoutExpired as late:
             raise AssertionError(f"no end within {_STOP_WITHIN_S} s\n{member.end_of_log}") from late
         self._slowest = max(self._slowest, time.monotonic() - started)
-        stage.look_after(stage.random.uniform(1.0, 3.0))
+        stage.wait_until_working()
         stage.look_after_until_all_work(time.monotonic())
 
     def note(self, stage: Stage, outcome: Outcome) -> None:
         outcome.notes["slowest end"] = f"{self._slowest:.1f} s"
 
 
-ROWS = (Kill, CrashAtPoint, Freeze, BrokerKill, EverythingKilled, Storm, Terminate)
+class Mixed(Row):
+    """One of each that matters most, in an order that the seed chooses."""
+
+    name = "kill, freeze, SIGTERM and broker kill, mixed"
+    times = (4, 40)
+    exits_allowed = BrokerKill.exits_allowed | {0}
+    _kinds: ClassVar[tuple[type[Row], ...]] = (Kill, Freeze, Terminate, BrokerKill)
+
+    def strike(self, stage: Stage, n: int) -> None:
+        if n % len(self._kinds) == 0:
+            self._order = stage.random.sample(self._kinds, len(self._kinds))
+        self._order[n % len(self._kinds)]().strike(stage, n)
+        stage.wait_until_working()
+
+
+ROWS = (Kill, CrashAtPoint, Freeze, BrokerKill, EverythingKilled, Storm, Terminate, Mixed)

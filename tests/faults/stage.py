@@ -1,10 +1,12 @@
 """Where a fault row plays: one real broker, supervised workers, continuous traffic, and the check at the end.
 
-Everything is in one temporary folder and ends with the stage. The workers are `customer-context worker`, each with a
+Everything is in one temporary folder and ends with the stage; the workers' logs are copied to the folder FAULTS_LOGS
+if the environment names one. The workers are `customer-context worker`, each with a
 data folder of its own; only rows that need a named point, a wrong clock or a protection off use tests.faults.launcher.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -97,9 +100,9 @@ class Stage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:
-            for member in self.crew:
-                sys.stderr.write(member.end_of_log + "\n\n")
+        if logs := os.environ.get("FAULTS_LOGS"):
+            for log in self.folder.glob("*.log"):
+                shutil.copy(log, logs)
         self._exit.close()
 
     # -- workers
@@ -117,8 +120,12 @@ class Stage:
         return self.folder / f"data-{number}"
 
     def wait_until_working(self) -> None:
-        """Until every worker has begun to process."""
-        ready = look_after_until(self.crew, lambda: all('"processing"' in m.log for m in self.crew), _READY_S)
+        """Until every worker has begun to process, the restarted ones too."""
+
+        def all_work() -> bool:
+            return all('"processing"' in member.log_of_this_life for member in self.crew)
+
+        ready = look_after_until(self.crew, all_work, _READY_S)
         assert ready, "\n\n".join(member.end_of_log for member in self.crew)
 
     def look_after(self, seconds: float) -> None:
@@ -192,8 +199,7 @@ class Stage:
 
     def takeovers(self) -> list[float]:
         """Per strike: seconds until no partition stood still any more."""
-        ends = [*self.strikes[1:], float("inf")]
-        return [self.watcher.longest_after(at, end) for at, end in zip(self.strikes, ends, strict=True)]
+        return [self.watcher.longest_after(*span) for span in pairwise([*self.strikes, float("inf")])]
 
     def drain(self, within_s: float = _DRAIN_S) -> None:
         """Until everything that was sent, and everything that came of it, is processed."""
