@@ -119,6 +119,8 @@ class History:
             for currency, days in self.days.items():
                 spent[currency] += days.get(day, 0)
             current = rules.on(day)
+            if day not in self.days.get(current.currency, {}):
+                continue  # an order in another currency lifts nobody
             reached = [level for least, level in current.levels if spent.get(current.currency, 0) >= least]
             if reached and LEVELS.index(reached[-1]) > LEVELS.index(best[0]):
                 best = reached[-1], current
