@@ -84,3 +84,18 @@ def test_customers_whose_beginning_is_past_its_retention_are_not_verifiable_inst
     assert report.differences == []
     assert any(reason.startswith("customer c") for reason in report.unverifiable)
     assert f"{commands}-0: its oldest records are past their retention" in report.unverifiable
+
+
+@pytest.mark.parametrize("registered", [False, True])
+def test_more_waiting_orders_than_may_wait_verify_clean(registered):
+    world = World(seed=1)
+    for number in range(1_005):
+        world.order("c1", f"o{number}", "10.00")
+    world.order("c1", "o3", "11.00")
+    world.run()
+    assert len(world.dead_letters()) == 6
+    if registered:
+        world.register("c1")
+        world.order("c1", "o1002", "10.00")
+        world.run()
+    assert Observed(world).differences() == []
