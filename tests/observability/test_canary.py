@@ -14,10 +14,10 @@ from tests.observability.watched import Watched
 _HANDLED = 40.0
 
 
-@pytest.fixture
-def worker(kafka: str, tmp_path: Path) -> Iterator[Watched]:
+@pytest.fixture(params=["json", "console"])
+def worker(kafka: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Watched]:
     """The real worker with the two faults of tests.observability.sabotaged."""
-    started = Watched(kafka, tmp_path, "tests.observability.sabotaged")
+    started = Watched(kafka, tmp_path, "tests.observability.sabotaged", log_format=request.param)
     yield started
     started.process.end()
     print(started.process.end_of_log)  # noqa: T201 (shown only when the test fails)
@@ -85,6 +85,5 @@ def test_nothing_of_a_person_is_found_in_logs_metrics_errors_results_or_dead_let
         b"TOO_LARGE",
     }
     assert set(worker.process.exits[crashes_before:]) == {70}
-    assert worker.lines("an HTTP request failed")
-    assert worker.lines("worker ends")
-    assert worker.lines("request")
+    for line in ("an HTTP request failed", "worker ends", "request", "a request could not be read"):
+        assert line in worker.process.log

@@ -1,4 +1,4 @@
-"""A real worker process that says all it can: JSON logs at level debug, its HTTP address, its metrics."""
+"""A real worker process that says all it can: logs at level debug, its HTTP address, its metrics."""
 
 import json
 import re
@@ -13,14 +13,17 @@ from tests.supervised import Supervised, look_after_until
 
 PARTITIONS = 2
 _WITHIN_S = 40.0
+_PROCESSING = re.compile(r'"processing"|\] processing \[')
 _ROOT = Path(__file__).parent.parent.parent
-_ADDRESS = re.compile(r'"url": ?"(http://[^"]+)"')
+_ADDRESS = re.compile(r"worker starts.*?(http://[0-9.:]+)|(http://[0-9.:]+).*?worker starts")
 
 
 class Watched:
     """Topics of its own on a shared broker. module: the program, which runs the console's main."""
 
-    def __init__(self, bootstrap: str, folder: Path, module: str = "worker.cli") -> None:
+    def __init__(
+        self, bootstrap: str, folder: Path, module: str = "worker.cli", log_format: str = "json"
+    ) -> None:
         self.bootstrap = bootstrap
         self.prefix = f"obs-{uuid.uuid4().hex[:8]}-"
         settings = {
@@ -30,7 +33,7 @@ class Watched:
             "PARTITIONS": str(PARTITIONS),
             "DATA_DIR": str(folder / "data"),
             "WEB_PORT": "0",
-            "LOG_FORMAT": "json",
+            "LOG_FORMAT": log_format,
             "LOG_LEVEL": "debug",
         }
         environment = {f"CUSTOMER_CONTEXT_{name}": value for name, value in settings.items()}
@@ -46,8 +49,8 @@ class Watched:
     def url(self) -> str:
         """The address of the running life of the worker; waits until it processes."""
         lives = len(self.process.exits) + 1
-        self.wait_until(lambda: self.process.log.count('"processing"') >= lives)
-        return str(_ADDRESS.findall(self.process.log)[-1])
+        self.wait_until(lambda: len(_PROCESSING.findall(self.process.log)) >= lives)
+        return "".join(_ADDRESS.findall(self.process.log)[-1])
 
     def metrics(self) -> str:
         """What Prometheus would scrape."""
@@ -67,6 +70,6 @@ class Watched:
         return read(self.bootstrap, self.prefix + topic)
 
     def lines(self, event: str) -> list[dict[str, object]]:
-        """The log lines with this text."""
+        """The log lines with this text, of logs in JSON."""
         lines = [json.loads(line) for line in self.process.log.splitlines() if line.startswith("{")]
         return [line for line in lines if line.get("event") == event]
