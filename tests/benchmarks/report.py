@@ -16,10 +16,19 @@ from tests.benchmarks.throughput import STEADY
 _NONE = "-"
 _HOW = (
     f"Orders and CPU of the steady state: {STEADY[0]:.0%} to {STEADY[1]:.0%} of all orders, by the broker's append time.",
+    (
+        "Kafka Streams is 4.3.1, exactly_once_v2, two threads, with its commit interval; the loop is confluent-kafka with "
+        "msgspec; naive Faust publishes without transactions and is not exactly-once."
+    ),
     "Peers run in turn, each alone on the broker; medians of the rounds, with their range. CPU is user and system.",
-    "Peak MB: the largest resident size of the whole process, start-up and the registration of customers aside.",
+    "Peak MB: the largest resident size of the process since its start; a former process registered the customers.",
+    "With start-up: CPU s / 1,000 of everything since the process started. Broker CPU: of the broker, in steady state.",
     "First output: from the start of the process to the append of its first event.",
-    "Visible: to a read_committed consumer. Naive Faust publishes without transactions, and is not exactly-once.",
+    f"Latency: from producing to being visible to a read_committed consumer, at {ORDERS_PER_S} orders/s after the load.",
+    (
+        "Back: from the start of a stopped process to the visible event of an order that waited for it; with the local "
+        "files as they were, and with none."
+    ),
 )
 _CHARTED = (0, 1, 4)
 _WIDTH, _LABEL, _BAR, _TITLE = 860, 320, 18, 34
@@ -121,14 +130,14 @@ def _ratios(comparison: Comparison) -> list[str]:
 def _waiting(comparison: Comparison) -> list[str]:
     rows = [_waits(results) for results in comparison.peers]
     titles = [
-        f"at {ORDERS_PER_S} orders/s, p50 ms",
-        "p99 ms",
-        "POST → 201, p50 ms",
-        "p99 ms",
-        "back with its store, s",
-        "without it, s",
+        "latency p50, ms",
+        "p99, ms",
+        "POST to 201 p50, ms",
+        "p99, ms",
+        "back with files, s",
+        "with none, s",
     ]
-    return table(["last round", *titles], rows)
+    return table(["of the last round", *titles], rows)
 
 
 def _waits(results: PeerResults) -> list[str]:

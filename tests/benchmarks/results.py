@@ -23,11 +23,11 @@ class Figure(NamedTuple):
 
 FIGURES = (
     Figure("orders/s", lambda run: run.orders_per_s, 0, "≥ 1.2"),
-    Figure("CPU s per 1,000", lambda run: run.cpu_per_1000, 4, "≤ 0.5"),
-    Figure("CPU s per 1,000, start-up included", lambda run: run.cpu_per_1000_whole, 4),
-    Figure("broker CPU s per 1,000", lambda run: run.broker_cpu_per_1000, 4),
+    Figure("CPU s / 1,000", lambda run: run.cpu_per_1000, 4, "≤ 0.5"),
+    Figure("with start-up", lambda run: run.cpu_per_1000_whole, 4),
+    Figure("broker CPU", lambda run: run.broker_cpu_per_1000, 4),
     Figure("peak MB", lambda run: run.peak_mb, 0, "≤ 0.5"),
-    Figure("start to first output, s", lambda run: run.first_output_s, 1),
+    Figure("first output, s", lambda run: run.first_output_s, 1),
 )
 
 
