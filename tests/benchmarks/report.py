@@ -5,6 +5,7 @@ import platform
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -31,7 +32,7 @@ _HOW = (
     ),
 )
 _CHARTED = (0, 1, 4)
-_WIDTH, _LABEL, _BAR, _TITLE = 860, 320, 18, 34
+_WIDTH, _LABEL, _FIGURE, _BAR, _TITLE = 860, 190, 90, 18, 34
 
 
 def describe_machine() -> str:
@@ -64,15 +65,32 @@ def markdown(benchmark: Benchmark) -> str:
     return "\n".join(parts) + "\n"
 
 
+class Bar(NamedTuple):
+    """One bar of a chart: a median with its range. ours: drawn in colour; fair: the scale is made for it."""
+
+    name: str
+    low: float
+    value: float
+    high: float
+    ours: bool
+    fair: bool
+
+
 def svg(benchmark: Benchmark) -> str:
-    """Bars of the medians; a thin line over each shows the range."""
+    """Bars of the medians; a thin line over each shows the range. A bar that ends at the edge goes on."""
     drawn: list[str] = []
     y = 10
     for comparison in benchmark.comparisons:
         y += _TITLE
         drawn.append(f'<text class="h" x="10" y="{y}">{escape(comparison.workload.name)}</text>')
         for figure in (FIGURES[number] for number in _CHARTED):
-            y = _chart(drawn, comparison, figure, y + _TITLE)
+            bars = [_bar(results, figure) for results in comparison.peers]
+            y = _chart(drawn, figure.title, figure.digits, bars, y + _TITLE)
+        waits = [bar for results in comparison.peers for bar in _latency_bars(results)]
+        if waits:
+            y = _chart(
+                drawn, f"ms to p50, and its line to p99, at {ORDERS_PER_S} orders/s", 1, waits, y + _TITLE
+            )
     style = (
         "text{font:13px system-ui,sans-serif;fill:#222}.h{font-size:17px;font-weight:600}"
         ".t{font-weight:600}.o{fill:#0a7d6c}.p{fill:#9aa5b1}.r{stroke:#222}"
@@ -84,20 +102,33 @@ def svg(benchmark: Benchmark) -> str:
     )
 
 
-def _chart(drawn: list[str], comparison: Comparison, figure: Figure, y: int) -> int:
-    drawn.append(f'<text class="t" x="10" y="{y}">{escape(figure.title)}</text>')
-    longest = max(results.range(figure)[1] for results in comparison.peers)
-    scale = (_WIDTH - _LABEL - 110) / longest
-    for results in comparison.peers:
+def _bar(results: PeerResults, figure: Figure) -> Bar:
+    low, high = results.range(figure)
+    peer = results.peer
+    return Bar(peer.name, low, results.median(figure), high, peer is OURS, peer.exactly_once)
+
+
+def _latency_bars(results: PeerResults) -> list[Bar]:
+    peer, took = results.peer, results.orders
+    if took is None:
+        return []
+    return [Bar(peer.name, took.p50, took.p50, took.p99, peer is OURS, peer.exactly_once)]
+
+
+def _chart(drawn: list[str], title: str, digits: int, bars: Sequence[Bar], y: int) -> int:
+    """Draws one chart below y; returns where it ends."""
+    drawn.append(f'<text class="t" x="10" y="{y}">{escape(title)}</text>')
+    width = _WIDTH - _LABEL - _FIGURE
+    longest = max([bar.high for bar in bars if bar.fair] or [bar.high for bar in bars])
+    for bar in bars:
         y += _BAR + 6
-        low, high = results.range(figure)
-        value, kind = results.median(figure), "o" if results.peer is OURS else "p"
-        middle = y - 5
+        low, value, high = (min(width, part / longest * width) for part in (bar.low, bar.value, bar.high))
+        kind = "o" if bar.ours else "p"
         drawn += [
-            f'<text x="10" y="{y}">{escape(results.peer.name)}</text>',
-            f'<rect class="{kind}" x="{_LABEL}" y="{y - 14}" width="{value * scale:.1f}" height="{_BAR}"/>',
-            f'<path class="r" d="M{_LABEL + low * scale:.1f} {middle}H{_LABEL + high * scale:.1f}"/>',
-            f'<text x="{_LABEL + high * scale + 8:.1f}" y="{y}">{value:,.{figure.digits}f}</text>',
+            f'<text x="10" y="{y}">{escape(bar.name)}</text>',
+            f'<rect class="{kind}" x="{_LABEL}" y="{y - 14}" width="{value:.1f}" height="{_BAR}"/>',
+            f'<path class="r" d="M{_LABEL + low:.1f} {y - 5}H{_LABEL + high:.1f}"/>',
+            f'<text x="{_LABEL + high + 8:.1f}" y="{y}">{bar.value:,.{digits}f}</text>',
         ]
     return y
 
