@@ -18,6 +18,7 @@ from worker.domain.rejections import DeadLettered
 from worker.domain.rules import RuleBook
 from worker.domain.state import CustomerRow
 from worker.engine.unit import Headers, Outgoing, Unit
+from worker.spans import Begin, End
 from worker.topics import Catalogue
 from worker.tracing import TRACEPARENT, traceparent_of
 from worker.wire import claims
@@ -67,7 +68,9 @@ class Routing:
 class Batch:
     """One batch of one partition. now: ms since 1970 UTC, when the worker processed it."""
 
-    def __init__(self, unit: Unit, routing: Routing, rules: RuleBook, now: int) -> None:
+    def __init__(
+        self, unit: Unit, routing: Routing, rules: RuleBook, now: int, begin_span: Begin | None = None
+    ) -> None:
         self.unit = unit
         self.routing = routing
         self.rules = rules
@@ -76,11 +79,16 @@ class Batch:
         self.results: list[CommandResult] = []
         self.dead_letters: dict[str, int] = {}
         self.trace: bytes | None = None  # the traceparent of the input at hand
+        self.span_ends: list[End] = []  # to be called after the commit
+        self._begin_span = begin_span
         self._time = format_time(now)
 
     def follow(self, source: Source) -> None:
         """What is sent from here on belongs to this input's trace, if it has one."""
         self.trace = traceparent_of(source.headers) if source.headers else None
+        if self.trace is not None and self._begin_span is not None:
+            self.trace, end = self._begin_span(source, self.trace)
+            self.span_ends.append(end)
 
     def trace_headers(self) -> Headers:
         """The header that carries the trace on; none without a trace."""

@@ -12,6 +12,7 @@ from tables.waiting import Source
 from worker.domain.rejections import DeadLettered, DeadLetterReason
 from worker.domain.rules import RuleBook
 from worker.engine.unit import Unit
+from worker.spans import Begin
 from worker.wire import claims
 
 Handler = Callable[[Batch, Source], None]
@@ -26,11 +27,13 @@ class Processor:
         rules: RuleBook,
         committed: Callable[[Batch, list[str], int], None],
         clock: Callable[[], float] = time.time,
+        begin_span: Begin | None = None,
     ) -> None:
         self._routing = routing
         self._rules = rules
         self._committed = committed
         self._clock = clock
+        self._begin_span = begin_span
         self._forwarded: dict[str, Callable[[Batch, Source, bool], None]] = {
             routing.orders: purchases.order,
             routing.payments: purchases.payment,
@@ -44,7 +47,7 @@ class Processor:
 
     def __call__(self, unit: Unit, records: Sequence[Any]) -> Callable[[], None]:
         """Process records in order; returns what to call after the commit."""
-        batch = Batch(unit, self._routing, self._rules, int(self._clock() * 1000))
+        batch = Batch(unit, self._routing, self._rules, int(self._clock() * 1000), self._begin_span)
         handlers = self._handlers
         for record in records:
             if record.value is None:

@@ -5,7 +5,7 @@ import re
 import sys
 import urllib.request
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tests.records import Record, read
@@ -22,7 +22,12 @@ class Watched:
     """Topics of its own on a shared broker. module: the program, which runs the console's main."""
 
     def __init__(
-        self, bootstrap: str, folder: Path, module: str = "worker.cli", log_format: str = "json"
+        self,
+        bootstrap: str,
+        folder: Path,
+        module: str = "worker.cli",
+        log_format: str = "json",
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.bootstrap = bootstrap
         self.prefix = f"obs-{uuid.uuid4().hex[:8]}-"
@@ -36,10 +41,9 @@ class Watched:
             "LOG_FORMAT": log_format,
             "LOG_LEVEL": "debug",
         }
-        environment = {f"CUSTOMER_CONTEXT_{name}": value for name, value in settings.items()}
-        self.process = Supervised(
-            [sys.executable, "-m", module, "worker"], environment | {"PYTHONPATH": str(_ROOT)}, folder / "log"
-        )
+        variables = {f"CUSTOMER_CONTEXT_{name}": value for name, value in settings.items()}
+        variables |= {"PYTHONPATH": str(_ROOT), **(environment or {})}
+        self.process = Supervised([sys.executable, "-m", module, "worker"], variables, folder / "log")
 
     def wait_until(self, holds: Callable[[], bool], within_s: float = _WITHIN_S) -> None:
         """Supervise the worker until it holds."""

@@ -27,6 +27,7 @@ from worker.engine.hooks import EngineApp
 from worker.engine.partition import POSITIONS
 from worker.engine.store import MemoryStores, RocksStores, Stores
 from worker.settings import Settings
+from worker.spans import spans_from_environment
 from worker.topics import Catalogue
 from worker.wire.rules_file import load_rules
 
@@ -62,7 +63,7 @@ def run(settings: Settings, bootstrap: str) -> int:
         stores=stores,
         tables=ALL,
         inputs=tuple(inputs.values()),
-        process=Processor(routing, rules, _counted(gateway, routing)),
+        process=Processor(routing, rules, _counted(gateway, routing), begin_span=spans_from_environment()),
         observer=metrics.EngineMetrics(),
     )
     port = settings.web_port or _free_port(settings.web_host)
@@ -78,12 +79,14 @@ def run(settings: Settings, bootstrap: str) -> int:
 
 
 def _counted(gateway: LiveGateway, routing: Routing) -> Callable[[Batch, list[str], int], None]:
-    """What the processor calls with each committed batch: whoever waits for its results, then the metrics."""
+    """What the processor calls with each committed batch: whoever waits for its results, metrics, spans."""
 
     def committed(batch: Batch, changed: list[str], inputs: int) -> None:
         gateway.committed(batch, changed, inputs)
         events = batch.unit.outbox.get((routing.events, batch.unit.partition), ())
         metrics.count_output(events, batch.results, batch.dead_letters)
+        for end in batch.span_ends:
+            end()
 
     return committed
 
