@@ -7,17 +7,16 @@ stopped, so they do not depend on how fast or busy the machine is. The sizing gu
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
-
+from tests.supervised import Supervised, look_after_until
 from worker.broker import EmbeddedKafka
 from worker.broker.ports import free_port
 
@@ -34,20 +33,19 @@ def main(customers: int, orders_each: int) -> None:
             environment = os.environ | {f"CUSTOMER_CONTEXT_{key}": value for key, value in settings.items()}
             program = [sys.executable, "-m", "worker.cli"]
             subprocess.run([*program, "topics", "--json"], env=environment, check=True, capture_output=True)
-            with (folder / "worker.log").open("wb") as log:
-                worker = subprocess.Popen([*program, "worker"], env=environment, stdout=log, stderr=log)
+            worker = Supervised([*program, "worker"], environment, folder / "worker.log")
             try:
-                file = folder / "traffic.jsonl"
-                sent = 0
                 for lines in (registrations(customers), orders(customers, orders_each)):
-                    count = file.write_text("\n".join(lines)) and len(file.read_text().splitlines())
+                    file = folder / "traffic.jsonl"
+                    file.write_text("\n".join(lines))
                     subprocess.run([*program, "send", str(file)], env=environment, check=True)
-                    sent += count
-                    wait_until(port, sent)
-                memory = psutil.Process(worker.pid).memory_info().rss
-            finally:
-                worker.terminate()
+                    if not look_after_until([worker], lambda: has_no_lag(port), _WITHIN_S):
+                        raise TimeoutError(worker.end_of_log)
+                memory = memory_of(port)
+                worker.signal(signal.SIGTERM)
                 worker.wait(30)
+            finally:
+                worker.end()
             print(json.dumps(sizes(folder, customers, customers * orders_each, memory), indent=1))  # noqa: T201
 
 
@@ -79,19 +77,26 @@ def orders(customers: int, each: int) -> Iterator[str]:
             )
 
 
-def wait_until(port: int, inputs: int) -> None:
-    """Until the worker has committed so many inputs that came from outside."""
-    give_up_at = time.monotonic() + _WITHIN_S
-    outside = re.compile(
-        r'customer_context_inputs_total\{topic="(?:customer\.commands|order\.completed)"\} (\S+)'
-    )
-    while time.monotonic() < give_up_at:
+def has_no_lag(port: int) -> bool:
+    """Whether the worker is ready and has processed all that is there."""
+    page = scraped(port)
+    lags = re.findall(r"^customer_context_lag_records\{.*\} (\S+)$", page, re.MULTILINE)
+    return "customer_context_ready 1.0" in page and bool(lags) and not any(map(float, lags))
+
+
+def memory_of(port: int) -> int:
+    """The worker's resident memory, as it says itself."""
+    (memory,) = re.findall(r"^process_resident_memory_bytes (\S+)$", scraped(port), re.MULTILINE)
+    return int(float(memory))
+
+
+def scraped(port: int) -> str:
+    """Its metrics; empty while it starts or is busy."""
+    try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as page:
-            done = sum(float(count) for count in outside.findall(page.read().decode()))
-        if done >= inputs:
-            return
-        time.sleep(1)
-    raise TimeoutError(f"not {inputs} inputs within {_WITHIN_S:g} s")
+            return str(page.read().decode())
+    except OSError:
+        return ""
 
 
 def sizes(folder: Path, customers: int, orders_sent: int, memory: int) -> dict[str, object]:
