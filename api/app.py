@@ -102,7 +102,8 @@ def metrics_application() -> web.Application:
 
 
 def _lifespan(context: Context) -> Callable[[web.Application], AsyncIterator[None]]:
-    async def lifespan(_application: web.Application) -> AsyncIterator[None]:
+    async def lifespan(application: web.Application) -> AsyncIterator[None]:
+        application.on_response_prepare.clear()  # Faust's CORS, which is off, would still look at every answer
         async with AsyncExitStack() as running:
             await running.enter_async_context(context.forwarder.running())
             if context.read_copy is not None:

@@ -14,7 +14,8 @@ from tests.supervised import Supervised
 
 CUSTOMERS = "/api/v1/customers"
 SESSION_SECONDS = 6.0
-_READY_SECONDS = 40.0
+_SETTLED_SECONDS = 40.0
+_PROBES = 24  # enough to meet every partition
 
 
 class LiveApi(Installation):
@@ -35,25 +36,36 @@ class LiveApi(Installation):
         return str(json.loads(starts[-1])["url"])
 
     async def started(self, *names: str) -> list[Supervised]:
-        """New workers, each ready."""
+        """New workers, once every customer has an owner among them."""
         workers = [self.start_worker(name) for name in names]
-        for worker in workers:
-            await self.ready(worker)
+        await self.settled()
         return workers
 
-    async def ready(self, worker: Supervised) -> None:
-        """Returns once the worker says that it is ready."""
-        deadline = time.monotonic() + _READY_SECONDS
-        async with aiohttp.ClientSession() as session:
-            while True:
-                assert time.monotonic() < deadline, worker.end_of_log
-                try:
-                    async with session.get(f"{self.url(worker)}/health/ready") as answer:
-                        if answer.status == 200:
-                            return
-                except (aiohttp.ClientError, IndexError):  # not listening, or not even logging yet
-                    pass
-                await asyncio.sleep(0.1)
+    async def settled(self) -> None:
+        """Returns once each worker is ready and every partition has exactly one owner."""
+        deadline = time.monotonic() + _SETTLED_SECONDS
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+            while not await self._is_settled(session):
+                assert time.monotonic() < deadline, "\n".join(each.end_of_log for each in self.workers)
+                await asyncio.sleep(0.2)
+
+    async def _is_settled(self, session: aiohttp.ClientSession) -> bool:
+        try:
+            urls = [self.url(worker) for worker in self.workers]
+            ready = [await _status(session, f"{url}/health/ready") for url in urls]
+            # An owner says that it knows no such customer; another worker, asked not to forward, says 503.
+            owners = [
+                [await _status(session, f"{url}{CUSTOMERS}/probe-{number}") for url in urls]
+                for number in range(_PROBES)
+            ]
+        except (aiohttp.ClientError, TimeoutError, IndexError):  # not listening, or not even logging yet
+            return False
+        return set(ready) == {200} and all(each.count(404) == 1 for each in owners)
+
+
+async def _status(session: aiohttp.ClientSession, url: str) -> int:
+    async with session.get(url, headers={"X-Customer-Context-Hop": "1"}) as answer:
+        return answer.status
 
 
 async def eventually(holds: Callable[[], Awaitable[Any]], seconds: float = 20.0) -> Any:

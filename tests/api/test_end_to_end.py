@@ -21,7 +21,7 @@ from tests.api.redis_server import RedisServer
 from tests.integration.installation import order
 from tests.supervised import Supervised
 
-EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "10")
+EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "5")
 HOME = {"street": "1 Main St", "city": "Springfield", "zipCode": "12345", "country": "US"}
 
 
@@ -260,8 +260,7 @@ async def _restarted(live: LiveApi, worker: Supervised) -> None:
         worker.look_after()
         await asyncio.sleep(0.05)
     await eventually(partial(_started_again, worker, lines))
-    for each in live.workers:
-        await live.ready(each)
+    await live.settled()
 
 
 async def _started_again(worker: Supervised, lines: int) -> bool:
