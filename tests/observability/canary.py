@@ -37,6 +37,7 @@ NEEDLES = (
     base64.b64encode(NAME.encode()).decode().rstrip("="),
 )
 
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 CUSTOMERS = "/api/v1/customers"
 Headers = list[tuple[str, bytes]]
 
@@ -105,7 +106,7 @@ def payment(customer: str, payment_id: str, **changed: Any) -> Input:
 
 def commands() -> Iterator[Input]:
     """Commands that are right, and wrong in every way that we know."""
-    yield registration("c-1")
+    yield registration("c-1")._replace(headers=[("traceparent", TRACE.encode())])
     yield registration("c-2")  # the email is taken
     yield registration("c-1", name=f"{NAME} again")
     yield registration("broken", email=f"other.{EMAIL}")

@@ -15,9 +15,12 @@ _HANDLED = 40.0
 
 
 @pytest.fixture(params=["json", "console"])
-def worker(kafka: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Watched]:
+def worker(
+    kafka: str, tmp_path: Path, request: pytest.FixtureRequest, collector: tuple[str, list[bytes]]
+) -> Iterator[Watched]:
     """The real worker with the two faults of tests.observability.sabotaged."""
-    started = Watched(kafka, tmp_path, "tests.observability.sabotaged", log_format=request.param)
+    spans = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector[0], "OTEL_BSP_SCHEDULE_DELAY": "100"}
+    started = Watched(kafka, tmp_path, "tests.observability.sabotaged", request.param, spans)
     yield started
     started.process.end()
     print(started.process.end_of_log)  # noqa: T201 (shown only when the test fails)
@@ -49,7 +52,9 @@ def processed(worker: Watched) -> float:
 
 
 @pytest.mark.timeout(240)
-def test_nothing_of_a_person_is_found_in_logs_metrics_errors_results_or_dead_letter_reasons(worker: Watched):
+def test_nothing_of_a_person_is_found_in_logs_metrics_errors_results_spans_or_dead_letter_reasons(
+    worker: Watched, collector: tuple[str, list[bytes]]
+):
     assert worker.url
     first, *commands = canary.commands()
     send(worker, [first])  # wins the email, whatever comes after it
@@ -66,10 +71,12 @@ def test_nothing_of_a_person_is_found_in_logs_metrics_errors_results_or_dead_let
     dead_letters = worker.read("customer.dead-letters")
     assert hits(worker.process.log) == []
     assert hits(metrics) == []
+    assert hits(b"".join(collector[1]).decode("latin-1")) == []
     assert [answer for answer in answers if answer.status >= 400 and hits(answer.body)] == []
     assert [record for record in results if hits(str((record.value, record.headers)))] == []
     assert [record for record in dead_letters if hits(str(record.headers["dlq-detail"]))] == []
 
+    assert collector[1]
     # The person did go through: otherwise nothing above means anything.
     assert {answer.status for answer in answers} >= {201, 400, 404, 405, 409, 413, 415, 500}
     outcomes = [json.loads(record.value or b"") for record in results]

@@ -1,8 +1,6 @@
 """One real worker, one request: it is found again in the log, in the metrics, and on Kafka with its trace."""
 
-import http.server
 import json
-import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,27 +14,6 @@ from tests.observability.watched import PARTITIONS, Watched
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 CORRELATION = "checkout-7731"
 ROUTE = "/api/v1/customers"
-
-
-@pytest.fixture(scope="module")
-def collector() -> Iterator[tuple[str, list[bytes]]]:
-    """An OTLP collector: its address, and the bodies that it was sent."""
-    bodies: list[bytes] = []
-
-    class Collector(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Says nothing."""
-
-    server = http.server.HTTPServer(("127.0.0.1", 0), Collector)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", bodies
-    server.shutdown()
-    server.server_close()
 
 
 @pytest.fixture(scope="module")
