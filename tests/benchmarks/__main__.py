@@ -165,10 +165,10 @@ def main(
 
 def _choose(keys: list[str] | None) -> tuple[list[Peer], list[str]]:
     """The peers that can run, and what is to be said of the others."""
-    unknown = set(keys or []) - {each.key for each in peers.ALL}
-    if unknown:
-        raise typer.BadParameter(f"peers are {', '.join(each.key for each in peers.ALL)}")
-    chosen = [each for each in peers.ALL if not keys or each.key in keys]
+    known = {each.key: each for each in peers.AVAILABLE}
+    if not known.keys() >= set(keys or []):
+        raise typer.BadParameter(f"peers are {', '.join(known)}")
+    chosen = [known[key] for key in keys] if keys else list(peers.ALL)
     notes = []
     if any(each in peers.STREAMS for each in chosen):
         console.print("building the Kafka Streams peer")

@@ -1,6 +1,6 @@
-"""A peer's process, watched from outside: CPU seconds, resident memory, and the broker's CPU beside it.
+"""A peer's process, or its processes, watched from outside: CPU seconds, resident memory, and the broker's CPU beside it.
 
-Rules: a peer is one process (no wrapper starts it); it is looked at every LOOK_EVERY_S; its log is kept in a file.
+Rules: no wrapper starts a process; all are looked at every LOOK_EVERY_S and added up; their log is kept in a file.
 """
 
 import os
@@ -35,10 +35,11 @@ class MeasuredProcess:
     """Starts when entered, is told to stop (SIGTERM) when left."""
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str], log: Path, broker_pid: int
+        self, command: Sequence[str], environments: Sequence[Mapping[str, str]], log: Path, broker_pid: int
     ) -> None:
+        """environments: what each process gets beside this one's; one process for each."""
         self._command = list(command)
-        self._environment = {**os.environ, **environment}
+        self._environments = [{**os.environ, **each} for each in environments]
         self._log = log
         self._broker = psutil.Process(broker_pid)
         self._over = threading.Event()
@@ -49,8 +50,11 @@ class MeasuredProcess:
     def __enter__(self) -> Self:
         with self._log.open("ab") as log:
             self.started_at = time.time()
-            self._process = subprocess.Popen(self._command, env=self._environment, stdout=log, stderr=log)
-        self._figures = psutil.Process(self._process.pid)
+            self._processes = [
+                subprocess.Popen(self._command, env=environment, stdout=log, stderr=log)
+                for environment in self._environments
+            ]
+        self._figures = [psutil.Process(process.pid) for process in self._processes]
         self._thread = threading.Thread(target=self._look, name="samples", daemon=True)
         self._thread.start()
         return self
@@ -60,18 +64,21 @@ class MeasuredProcess:
     ) -> None:
         self._over.set()
         self._thread.join()
-        self._process.terminate()
-        try:
-            self._process.wait(_STOP_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            try:
+                process.wait(_STOP_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
     def check(self) -> None:
-        """Raises PeerEnded when the process is not there any more."""
-        if self._process.poll() is not None:
-            tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-20:])
-            raise PeerEnded(f"exit code {self._process.returncode}; its log ends with:\n{tail}")
+        """Raises PeerEnded when a process is not there any more."""
+        for process in self._processes:
+            if process.poll() is not None:
+                tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-20:])
+                raise PeerEnded(f"exit code {process.returncode}; its log ends with:\n{tail}")
 
     @property
     def peak_bytes(self) -> int:
@@ -92,13 +99,18 @@ class MeasuredProcess:
     def _look(self) -> None:
         while True:
             try:
-                cpu, broker = self._figures.cpu_times(), self._broker.cpu_times()
-                self._largest = max(self._largest, _resident_bytes(self._figures))
+                cpu, broker = sum(map(_cpu_s, self._figures)), _cpu_s(self._broker)
+                self._largest = max(self._largest, sum(map(_resident_bytes, self._figures)))
             except psutil.NoSuchProcess:
                 return  # `check` tells
-            self.samples.append(Sample(time.time(), cpu.user + cpu.system, broker.user + broker.system))
+            self.samples.append(Sample(time.time(), cpu, broker))
             if self._over.wait(LOOK_EVERY_S):
                 return
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 def _resident_bytes(process: psutil.Process) -> int:

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.benchmarks.kafka import PARTITIONS, Site
@@ -25,17 +25,20 @@ STREAMS_JAVA_OPTIONS = (
 
 @dataclass(frozen=True)
 class Peer:
-    """name: in reports. key: on the command line and in topic names. exactly_once: every figure must be right."""
+    """name: in reports. key: on the command line and in topic names. exactly_once: every figure must be right.
+    registers: customers must be registered before their orders. processes: that share the partitions.
+    """
 
     key: str
     name: str
     command: Callable[[], Sequence[str]]
     exactly_once: bool = True
     registers: bool = False
+    processes: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def variables(self, site: Site, folder: Path, web_port: int) -> dict[str, str]:
-        """The environment of its process. folder: where it keeps its state; web_port: 0 for any free one."""
+        """The environment of its process. folder: where its processes keep their state; web_port: 0 for any free one."""
         return {
             "BENCH_BOOTSTRAP": site.bootstrap,
             "BENCH_PREFIX": site.prefix,
@@ -66,6 +69,7 @@ def _streams() -> Sequence[str]:
 
 
 OURS = Peer("worker", "this worker", _python("-m", "worker.cli", "worker"), registers=True)
+TWO = replace(OURS, key="two-workers", name="two workers", processes=2)
 STREAMS_1S = Peer(
     "streams-1s",
     "Kafka Streams, 1 s",
@@ -91,6 +95,8 @@ FAUST = Peer(
 )
 ALL = (OURS, STREAMS_1S, STREAMS_100MS, LOOP, FAUST)
 
+AVAILABLE = (*ALL, TWO)
+"""ALL, and what runs only when it is asked for."""
 STREAMS = (STREAMS_1S, STREAMS_100MS)
 
 

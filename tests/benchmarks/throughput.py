@@ -111,7 +111,9 @@ def start(peer: Peer, site: Site, folder: Path, broker_pid: int, web_port: int =
     """The peer's process, to be entered."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder.parent / f"{peer.key}.log"
-    return MeasuredProcess(peer.command(), peer.variables(site, folder, web_port), log, broker_pid)
+    ports = [web_port, *[0] * (peer.processes - 1)]
+    environments = [peer.variables(site, folder, port) for port in ports]
+    return MeasuredProcess(peer.command(), environments, log, broker_pid)
 
 
 def _wait(
