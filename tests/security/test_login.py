@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.security.secured import Secured
-from worker.acls import creating, running
+from worker.acls import Acl, Resource, creating, running
 from worker.cli.topics import TABLES
 from worker.topics import Catalogue
 
@@ -126,3 +126,19 @@ def test_the_doctor_finds_nothing_wrong_with_least_privilege(secured, tmp_path):
     settings = secured.client_settings("scram-user", "SCRAM-SHA-512")
     done = console("doctor", "--json", **settings, DATA_DIR=str(tmp_path), WEB_PORT="0")
     assert done.returncode == 0, done.stdout
+
+
+def test_every_client_of_the_console_logs_in(secured, tmp_path):
+    topics = LOGIN.all(TABLES)
+    inputs = [Acl(Resource.TOPIC, topic.name, ("Write",)) for topic in (LOGIN.orders, LOGIN.commands)]
+    reading = [Acl(Resource.TOPIC, topic.name, ("Read",)) for topic in topics]
+    secured.allow("plain-user", (*inputs, *reading))
+    settings = secured.client_settings("plain-user", "PLAIN") | {"DATA_DIR": str(tmp_path)}
+    file = tmp_path / "order.jsonl"
+    file.write_text('{"eventId":"e","orderId":"o","customerId":"c","totalAmount":{"amount":"1.00"}}')
+    calls = (["send", str(file)], ["events"], ["dead-letters", "list"], ["topics", "--check"], ["verify"])
+    done = {" ".join(call): console(*call, **settings) for call in calls}
+    assert [
+        (call, ran.stderr) for call, ran in done.items() if "cannot be reached or refused" in ran.stderr
+    ] == []
+    assert [ran.returncode for ran in done.values()] == [0, 0, 0, 0, 0]
