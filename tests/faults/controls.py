@@ -61,7 +61,7 @@ class Control(Row):
     def __init__(self) -> None:
         self.stage_options: dict[str, Any] = {  # type: ignore[misc]
             "launcher": True,
-            "environment": {"FAULTS_CONTROL": self.control},
+            "environment": {"FAULTS_CONTROL": self.control, "FAULTS_COMMIT_DELAY_S": "0.1"},
         }
 
     def run(self, dose: str, seed: int) -> Outcome:
@@ -75,7 +75,7 @@ class Control(Row):
 class WithoutFence(Control, Freeze):
     name = "control: fence off"
     control = "fence"
-    times = (1, 1)
+    times = (2, 2)
 
 
 class WithoutTransaction(Control):

@@ -4,6 +4,7 @@ The worker itself knows nothing of this: its methods are wrapped here, by what t
 - FAULTS_TOKENS: a folder. A worker that reaches a named point and can delete the file of that name there kills itself.
   A file "no room" there is a disk without room for a worker that starts.
 - FAULTS_CONTROL: one protection is switched off, so that the check shows that it matters.
+- FAULTS_COMMIT_DELAY_S: seconds that every transaction stays open before its commit, so that a fault finds one.
 - FAULTS_CLOCK_S: seconds by which this worker's clock is wrong.
 """
 
@@ -55,9 +56,10 @@ def die_at(point: str) -> None:
 
 
 class DyingProducer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka has no types
-    """Dies before or after a commit."""
+    """Takes its time before a commit, and may die there or after it."""
 
     async def commit_transaction(self) -> None:
+        await asyncio.sleep(float(os.environ.get("FAULTS_COMMIT_DELAY_S", "0")))
         die_at("before the commit")
         await super().commit_transaction()
         die_at("after the commit")

@@ -54,6 +54,7 @@ class Freeze(Row):
 
     name = "SIGSTOP 2 x session, then CONT"
     times = (1, 20)
+    stage_options: ClassVar = {"launcher": True, "environment": {"FAULTS_COMMIT_DELAY_S": "0.1"}}
     takeover_limit_s = SESSION_S + 4.0
     exits_allowed = Row.exits_allowed | {ExitCode.DEADLINE}
 

@@ -4,6 +4,7 @@ Shared by the simulation and the fault runs: it looks at topics and changelogs, 
 VIP are recomputed by tests.domain.oracle from the ledger, and the ledger is held against what was sent.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
@@ -24,6 +25,7 @@ REDEMPTION = "R"
 _NAMESPACE = uuid5(NAMESPACE_DNS, "customer-context")
 _CONFLICTS = {ORDER: "ORDER_CONFLICT", PAYMENT: "PAYMENT_CONFLICT"}
 _STATE_ONLY = {"AddPaymentMethod", "RemovePaymentMethod", "SetDefaultDeliveryAddress"}
+_DIGEST = re.compile(rb"[0-9a-f]{64}")
 _LEVELS = ("STANDARD", "SILVER", "GOLD", "PLATINUM")
 
 
@@ -217,7 +219,8 @@ def _nothing_waits(seen: Seen, sent: Sent) -> Iterable[str]:
 
 def _dead_letters(seen: Seen, sent: Sent) -> list[str]:
     got = Counter(
-        (reason, value.decode() if len(value) == 64 else digest(value)) for reason, value in seen.dead_letters
+        (reason, value.decode() if _DIGEST.fullmatch(value) else digest(value))
+        for reason, value in seen.dead_letters
     )
     wanted = Counter(sent.poison)
     for (kind, customer, purchase_id), deliveries in sent.purchases.items():
