@@ -21,7 +21,7 @@ from worker.gateway import CommandNotSent, NotOwned
 from worker.wire.results import CommandResult
 
 RESULT_SECONDS = 5.0
-_NOT_PRODUCED = "The command could not be produced; nothing happened."
+_NOT_PRODUCED = "The command could not be produced."
 
 
 async def submit(call: Call, command: NewCommand) -> CommandResult | web.Response:

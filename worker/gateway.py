@@ -22,7 +22,7 @@ class NotOwned(Exception):
 
 
 class CommandNotSent(Exception):
-    """The command could not be produced to Kafka; nothing happened."""
+    """Kafka did not acknowledge the command in time. It may still arrive: a retry needs the same Idempotency-Key."""
 
 
 class CommandState(msgspec.Struct, frozen=True):

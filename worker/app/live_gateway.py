@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -23,6 +24,9 @@ from worker.wire.results import CommandResult
 
 _SEND_S = 5.0
 _MAX_READY_LAG = 10_000
+
+# Customers who are read often change seldom. What this returns is shared: nobody on the reading side changes it.
+_decoded = lru_cache(maxsize=2_000)(customers.decode)
 
 
 class LiveGateway:
@@ -65,7 +69,7 @@ class LiveGateway:
         return self._routing.home(key)[0]
 
     def holds(self, partition: int) -> bool:
-        return partition in self._engine.held
+        return self._engine.holds(partition)
 
     def held_partitions(self) -> frozenset[int]:
         return self._engine.held
@@ -74,8 +78,8 @@ class LiveGateway:
         return self._app.owner_url(self._catalogue.changelog(customers.CUSTOMERS.name).name, partition)
 
     def customer(self, customer_id: str) -> Customer | None:
-        row = customers.read(self._rows(customer_id), customer_id)
-        return row.customer if row else None
+        raw = self._rows(customer_id).get(customers.CUSTOMERS, customer_id.encode())
+        return None if raw is None else _decoded(raw).customer
 
     def ledger(self, customer_id: str) -> Sequence[tuple[str, str, LedgerLine]]:
         return CustomerLedger(self._rows(customer_id), customer_id).lines()

@@ -200,6 +200,10 @@ class Engine:
         """Partitions that are restored and being processed here."""
         return frozenset(self._partitions) if self._active else frozenset()
 
+    def holds(self, number: int) -> bool:
+        """Whether the partition is restored and being processed here."""
+        return self._active and number in self._partitions
+
     @property
     def at_rest(self) -> bool:
         """Whether no partition is being processed, so that the process may end without further ado."""
