@@ -17,7 +17,7 @@ run: $(VENV)/.installed ## the demo: a real Kafka, the worker, and the purchases
 	@$(BIN)/customer-context demo
 
 test: $(VENV)/.installed-dev ## every test, with a short dose of the faults
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 check: $(VENV)/.installed-dev ## lint, formatting, types, layers
 	$(BIN)/ruff check .
