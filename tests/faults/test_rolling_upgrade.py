@@ -1,7 +1,6 @@
 """Two workers under load are replaced, one after the other, by those of a changed build; then everything is recomputed."""
 
 import shutil
-import signal
 import time
 from pathlib import Path
 
@@ -51,7 +50,5 @@ def test_a_rolling_upgrade_under_load_loses_nothing_and_doubles_nothing(next_bui
         stage.drain()
         assert [NEW in member.log for member in stage.crew] == [True, True]
         assert stage.exits == []
-        for member in stage.crew:
-            member.signal(signal.SIGTERM)
-        assert [member.wait(15.0) for member in stage.crew] == [0, 0]
+        assert stage.stop_workers() == [0, 0]
         assert stage.differences() == []
