@@ -159,7 +159,9 @@ def _ratios(comparison: Comparison) -> list[str]:
 
 
 def _waiting(comparison: Comparison) -> list[str]:
-    rows = [_waits(results) for results in comparison.peers]
+    rows = [_waits(results) for results in comparison.peers if results.orders or results.recovery]
+    if not rows:
+        return []
     titles = [
         "latency p50, ms",
         "p99, ms",

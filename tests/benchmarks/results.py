@@ -1,6 +1,6 @@
 """Everything one benchmark found, and the figures made of it: medians, ranges, ratios."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import median
 from typing import NamedTuple
@@ -78,5 +78,5 @@ class Benchmark:
     """machine, notes: what a reader has to know, one sentence each."""
 
     machine: str
-    comparisons: Sequence[Comparison]
+    comparisons: list[Comparison] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
