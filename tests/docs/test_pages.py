@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.docs.console import PAGES, ROOT, Shell, blocks_of, missing
+from worker.cli import app
 from worker.engine.exits import ExitCode
+from worker.settings import Settings
 
 _MAKE = "runs or installs what this test is part of"
 _CONTAINERS = "needs a container engine"
@@ -85,6 +87,15 @@ def test_every_link_between_the_pages_leads_somewhere():
         if not (page.parent / target).exists()
     ]
     assert broken == []
+
+
+def test_the_readme_names_every_setting_and_every_command():
+    page = (ROOT / "README.md").read_text()
+    settings = page.partition("## Settings")[2].partition("\n## ")[0]
+    assert [name for name in Settings.model_fields if f"`{name.upper()}`" not in settings] == []
+    console = page.partition("## The console")[2].partition("\n## ")[0]
+    commands = [each.name for each in app.registered_commands] + [each.name for each in app.registered_groups]
+    assert [name for name in commands if f"| `{name}" not in console] == []
 
 
 def test_every_exit_code_is_explained():
