@@ -58,6 +58,13 @@ def test_what_is_not_compacted_is_kept_for_the_retention_days_and_rolled_daily()
         assert topic.config["segment.ms"] == str(DAY_MS)
 
 
+def test_what_only_we_write_is_stamped_by_the_broker_whose_clock_is_the_one_that_counts() -> None:
+    catalogue = Catalogue()
+    for topic in catalogue.all(["customers"]):
+        stamped = topic.config.get("message.timestamp.type") == "LogAppendTime"
+        assert stamped == (topic.direction is not Direction.IN)
+
+
 def test_whatever_may_hold_an_input_as_it_came_takes_large_records() -> None:
     catalogue = Catalogue()
     large = [topic for topic in catalogue.all(["customers"]) if "max.message.bytes" in topic.config]

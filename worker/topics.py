@@ -6,6 +6,8 @@ Rules:
 - TOPIC_PREFIX goes before the contract's names as it stands; changelogs are named by APP_ID, as Faust does.
 - What may hold an input as it came takes records up to 8 MiB: an input over the contract's 1 MiB must still
   be readable to become a dead letter. The producers' own limit keeps what we publish small.
+- What only we write is stamped by the broker: Kafka refuses a record an hour ahead of its clock, and deletes by the
+  record's time, so that a worker whose clock is wrong could write nothing, or lose what it wrote.
 - What is deleted after RETENTION_DAYS is rolled daily, so no record outlives them by more than a day.
 - A changelog is really compacted, not a full history: small segments that are rolled even when quiet.
 """
@@ -24,7 +26,9 @@ must be rebuilt from the start of the changelog."""
 _DAY_MS = 24 * 3_600_000
 _LEGAL_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")  # Kafka's own rule
 
-_CHANGELOG = {
+_STAMPED_BY_BROKER = {"message.timestamp.type": "LogAppendTime"}
+
+_CHANGELOG = _STAMPED_BY_BROKER | {
     "max.message.bytes": str(MAX_INPUT_BYTES),
     "segment.bytes": str(64 * 1024 * 1024),
     "segment.ms": str(3_600_000),
@@ -103,6 +107,8 @@ class Catalogue:
             count: int = partitions,
         ) -> Topic:
             config = kept_large if large else kept
+            if direction is not Direction.IN:
+                config = config | _STAMPED_BY_BROKER
             return Topic(topic_prefix + name, direction, key, value, count, Cleanup.DELETE, config)
 
         into, out, internal = Direction.IN, Direction.OUT, Direction.INTERNAL
