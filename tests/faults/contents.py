@@ -16,6 +16,7 @@ from tests.simulation.traffic import Traffic
 
 _CUSTOMERS = 400
 _AT_ONCE = 1e9
+_DAY_S = 86_400.0
 _FINISHED_WITHIN_S = 1_200.0
 
 
@@ -23,11 +24,14 @@ class Finite(Row):
     """A row that sends so many messages as fast as it can, to workers that nobody disturbs."""
 
     exits_allowed = frozenset()
+    senders_clock_s = 0.0
 
     def play(self, seed: int, messages: Iterator[Message], **options: Any) -> "Played":
         """Let fresh workers process the messages."""
         with Stage(seed, **(self.stage_options | options)) as stage:
-            with stage.traffic(messages, _AT_ONCE) as sender:
+            if self.senders_clock_s:
+                stage.take_any_timestamp()
+            with stage.traffic(messages, _AT_ONCE, self.senders_clock_s) as sender:
                 stage.wait_until_working()
                 started = time.monotonic()
                 sent = stage.look_after_until(lambda: sender.done, _FINISHED_WITHIN_S)
@@ -115,21 +119,23 @@ class Poisoned(Finite):
 
 
 class WrongClock(Finite):
-    """Clocks a day off, on a leap day, at the end of a year: the state depends on event time alone."""
+    """A worker's clock a day off; then everybody's soon a leap day or a new year. The state depends on event time."""
 
     name = "clock off"
-    times = (2, 8)
+    times = (3, 8)
     stage_options: ClassVar = {"launcher": True}
     _messages = 1_500
 
     def run(self, dose: str, seed: int) -> Outcome:
         started = time.monotonic()
-        traffic = Traffic(seed, _CUSTOMERS, PARTITIONS, wild=False)
-        messages = list(islice(traffic, self._messages))
+        times = self.times[DOSES.index(dose)]
+        messages = list(islice(Traffic(seed, _CUSTOMERS, PARTITIONS, wild=False), self._messages))
         right = self.play(seed, iter(messages))
-        outcome = Outcome(self.name, f"{self.times[DOSES.index(dose)]} x", right.inputs, right.differences)
-        for wrong_by in _clocks(time.time())[: self.times[DOSES.index(dose)]]:
-            wrong = self.play(seed, iter(messages), environment={"FAULTS_CLOCK_S": str(wrong_by)})
+        outcome = Outcome(self.name, f"{times} x", right.inputs, right.differences)
+        for wrong_by, senders_too in _clocks(time.time())[:times]:
+            environment = {"FAULTS_CLOCK_S": str(wrong_by)}
+            self.senders_clock_s = wrong_by if senders_too else 0.0
+            wrong = self.play(seed, iter(messages), environment=environment)
             outcome.inputs += wrong.inputs
             found = [*wrong.differences, *disagreements(final(right.seen), final(wrong.seen))]
             outcome.differences += [f"clock off by {wrong_by:.0f} s: {difference}" for difference in found]
@@ -137,17 +143,20 @@ class WrongClock(Finite):
         return outcome
 
 
-def _clocks(now: float) -> list[float]:
-    """Seconds by which clocks are wrong: a day either way, then so that it is soon a leap day or a new year."""
+def _clocks(now: float) -> list[tuple[float, bool]]:
+    """Seconds by which clocks are wrong, and whether the senders' are too.
+
+    A worker alone is a day off; what turns into a leap day or a new year is in the future, as the broker would delete
+    what is older than its retention."""
     turns = (
-        datetime(2028, 2, 28, 23, 59, 40, tzinfo=UTC),
-        datetime(2028, 2, 29, 23, 59, 40, tzinfo=UTC),
-        datetime(2026, 12, 31, 23, 59, 40, tzinfo=UTC),
-        datetime(2024, 2, 29, 12, tzinfo=UTC),
-        datetime(2025, 12, 31, 23, 59, 40, tzinfo=UTC),
-        datetime(2027, 3, 1, tzinfo=UTC),
+        datetime(2028, 2, 28, 23, 59, 30, tzinfo=UTC),
+        datetime(2028, 2, 29, 23, 59, 30, tzinfo=UTC),
+        datetime(2026, 12, 31, 23, 59, 30, tzinfo=UTC),
+        datetime(2027, 2, 28, 23, 59, 30, tzinfo=UTC),
+        datetime(2027, 12, 31, 23, 59, 30, tzinfo=UTC),
+        datetime(2028, 12, 31, 23, 59, 30, tzinfo=UTC),
     )
-    return [86_400.0, -86_400.0, *(turn.timestamp() - now for turn in turns)]
+    return [(_DAY_S, False), (-_DAY_S, False), *((turn.timestamp() - now, True) for turn in turns)]
 
 
 ROWS = (Disordered, Poisoned, WrongClock)

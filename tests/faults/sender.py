@@ -29,10 +29,13 @@ def reordered(messages: Iterator[Message], window: int, seed: int) -> Iterator[M
 
 
 class Sender:
-    """Sends messages at a rate, in a thread. sent: what was handed to the producer, which delivers each once."""
+    """Sends messages at a rate, in a thread. clock_s: by which its clock is wrong. sent: what was handed to the producer, which delivers each once."""
 
-    def __init__(self, bootstrap: str, messages: Iterable[Message], per_second: float) -> None:
+    def __init__(
+        self, bootstrap: str, messages: Iterable[Message], per_second: float, clock_s: float = 0.0
+    ) -> None:
         self.sent = Sent()
+        self._clock_s = clock_s
         self._messages = iter(messages)
         self._per_second = per_second
         self._producer = Producer(
@@ -97,6 +100,7 @@ class Sender:
                     message.key,
                     message.partition,
                     headers=list(message.headers),
+                    timestamp=int((time.time() + self._clock_s) * 1000),
                     on_delivery=self._delivered,
                 )
                 break

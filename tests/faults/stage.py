@@ -24,6 +24,7 @@ from typing import Self
 from confluent_kafka import Consumer, TopicPartition
 
 from tables import ALL
+from tests.faults.configure import configure
 from tests.faults.proxy import Proxy
 from tests.faults.sender import Sender, Watcher
 from tests.records import Record, end_of, latest, read
@@ -191,9 +192,14 @@ class Stage:
 
     # -- traffic and its check
 
-    def traffic(self, messages: Iterable[Message], per_second: float) -> Sender:
-        """A sender whose messages the check will know of."""
-        sender = Sender(self.bootstrap, messages, per_second)
+    def take_any_timestamp(self) -> None:
+        """Let the input topics take records from the far future, too."""
+        for topic in (self.catalogue.commands, self.catalogue.orders, self.catalogue.payments):
+            configure(self.bootstrap, topic.name, "message.timestamp.after.max.ms", str(2**63 - 1))
+
+    def traffic(self, messages: Iterable[Message], per_second: float, clock_s: float = 0.0) -> Sender:
+        """A sender whose messages the check will know of. clock_s: by which its clock is wrong."""
+        sender = Sender(self.bootstrap, messages, per_second, clock_s)
         sender.sent = self.sent
         return sender
 
