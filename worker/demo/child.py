@@ -44,7 +44,15 @@ class WorkerProcess:
         on_death: Callable[[int], None],
     ) -> None:
         self._environment = os.environ | {PREFIX + name: value for name, value in settings.items()}
-        self._command = [sys.executable, "-P", "-m", "worker.cli", *global_options, "worker", "--stop-with-stdin"]
+        self._command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "worker.cli",
+            *global_options,
+            "worker",
+            "--stop-with-stdin",
+        ]
         self._log_path = log_path
         self._on_death = on_death
         self._process: Process | None = None

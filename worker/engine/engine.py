@@ -169,7 +169,9 @@ class Engine:
         if not self._active:
             return
         if first is None:  # such as a frozen process sees when it wakes up
-            die(ExitCode.DEADLINE, f"whether {topic}-{partition.number} was skipped could not be read in time")
+            die(
+                ExitCode.DEADLINE, f"whether {topic}-{partition.number} was skipped could not be read in time"
+            )
         if first != got:
             die(
                 ExitCode.SKIPPED_RECORDS,
