@@ -10,7 +10,7 @@ from typing import NamedTuple
 import psutil
 
 from tests.benchmarks.latency import ORDERS_PER_S
-from tests.benchmarks.peers import OURS
+from tests.benchmarks.peers import OURS, STREAMS
 from tests.benchmarks.results import FIGURES, Benchmark, Comparison, Figure, PeerResults
 from tests.benchmarks.throughput import STEADY
 
@@ -139,9 +139,9 @@ def _throughput(comparison: Comparison) -> list[str]:
         fewer = results.workload.orders != comparison.workload.orders
         cells = [results.peer.name + (f" ({results.workload.orders:,} orders)" if fewer else "")]
         for figure in FIGURES:
-            low, high = results.range(figure)
-            digits = figure.digits
-            cells.append(f"{results.median(figure):,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})")
+            low, high = (f"{value:,.{figure.digits}f}" for value in results.range(figure))
+            spread = f" ({low} to {high})" if low != high else ""
+            cells.append(f"{results.median(figure):,.{figure.digits}f}{spread}")
         rows.append(cells)
     return table(["median (range)", *(figure.title for figure in FIGURES)], rows)
 
@@ -154,7 +154,8 @@ def _ratios(comparison: Comparison) -> list[str]:
             rows.append([results.peer.name, *(f"{ratio:.2f}" for ratio in ratios if ratio is not None)])
     if not rows:
         return []
-    rows.append(["goal against Kafka Streams", *(figure.goal or _NONE for figure in FIGURES)])
+    if any(results.peer in STREAMS for results in comparison.peers):
+        rows.append(["goal against Kafka Streams", *(figure.goal or _NONE for figure in FIGURES)])
     return table(["this worker by …", *(figure.title for figure in FIGURES)], rows)
 
 
