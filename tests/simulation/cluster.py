@@ -80,10 +80,11 @@ class Cluster:
             for worker in self._workers
             for number in worker.held
             for table in worker.engine.tables
-            if dict(worker.stores.open(number).scan(table.mark)) != self._changelog(table.name, number)
+            if dict(worker.stores.open(number).scan(table.mark)) != self.changelog(table.name, number)
         ]
 
-    def _changelog(self, table: str, number: int) -> dict[bytes, bytes]:
+    def changelog(self, table: str, number: int) -> dict[bytes, bytes]:
+        """What the changelog of one partition of a table says."""
         rows: dict[bytes, bytes] = {}
         for record in self.log.logs[f"{APP_ID}-{table}-changelog", number]:
             if record is not None and record.key is not None:

@@ -1,0 +1,34 @@
+"""The independent verification (worker.verify) of what a simulated cluster wrote."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+from tables import ALL
+from tests.agents.world import PARTITIONS
+from tests.simulation.cluster import Cluster
+from tests.verify.observed import Observed
+from worker.engine.partition import POSITIONS
+from worker.engine.store import MemoryStore
+
+
+def unverified(cluster: Cluster) -> list[str]:
+    """The differences that `customer-context verify` would print."""
+    world = SimpleNamespace(
+        catalogue=cluster.catalogue,
+        logs={
+            place: [entry for entry in log if entry is not None] for place, log in cluster.log.logs.items()
+        },
+        stores=[_restored(cluster, number) for number in range(PARTITIONS)],
+        positions={
+            (topic.decode(), number): int(offset)
+            for number in range(PARTITIONS)
+            for topic, offset in cluster.changelog(POSITIONS.name, number).items()
+        },
+    )
+    return [f"verify: {each}" for each in Observed(cast("Any", world)).verify().differences]
+
+
+def _restored(cluster: Cluster, number: int) -> MemoryStore:
+    store = MemoryStore()
+    store.write({table.mark: cluster.changelog(table.name, number) for table in ALL}, {})
+    return store
