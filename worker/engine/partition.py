@@ -60,6 +60,7 @@ class Partition:
         self._commit = commit
         self._pace = pace
         self._observer = observer
+        self._kept: dict[str, dict[Any, Any]] = {}
         self._queue: deque[Any] = deque()
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
@@ -138,7 +139,7 @@ class Partition:
 
     async def _transact(self, records: list[Any]) -> None:
         started = time.monotonic()
-        unit = Unit(self.number, self.store)
+        unit = Unit(self.number, self.store, self._kept)
         committed = self._process(unit, records)
         positions = {record.topic: record.offset + 1 for record in records}
         for topic, position in positions.items():

@@ -4,7 +4,7 @@ Nothing here touches Kafka or the store until the engine commits it; a unit that
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from worker.engine.store import Store
 
@@ -27,10 +27,15 @@ class Outgoing(NamedTuple):
 
 
 class Unit:
-    """One partition's tables as this batch sees them, its own changes first, and what it sends."""
+    """One partition's tables as this batch sees them, its own changes first, and what it sends.
 
-    def __init__(self, partition: int, store: Store) -> None:
+    kept: what earlier batches of the same assignment left for this one, such as decoded rows. It is right because this
+    partition has one writer, and because a batch that does not commit ends the process.
+    """
+
+    def __init__(self, partition: int, store: Store, kept: dict[str, dict[Any, Any]] | None = None) -> None:
         self.partition = partition
+        self.kept = {} if kept is None else kept
         self.changes: dict[Table, dict[bytes, bytes | None]] = {}
         self.outbox: dict[tuple[str, int], list[Outgoing]] = {}
         self._store = store
