@@ -21,18 +21,16 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
-from confluent_kafka import Consumer, TopicPartition
-
 from tables import ALL
 from tests.faults.configure import configure
+from tests.faults.progress import unread
 from tests.faults.proxy import Proxy
 from tests.faults.sender import Sender, Watcher
-from tests.records import Record, end_of, latest, read
+from tests.records import Record, latest, read
 from tests.simulation.check import Seen, differences
 from tests.simulation.sent import Message, Sent
 from tests.supervised import Supervised, look_after_until
 from worker.broker import EmbeddedKafka
-from worker.engine.partition import POSITIONS
 from worker.engine.store import RocksStores
 from worker.topics import Catalogue
 
@@ -238,40 +236,7 @@ class Stage:
         return not self._unread()
 
     def _unread(self) -> list[tuple[str, int]]:
-        positions: dict[tuple[str, int], int] = {}
-        for record in self.changelog(POSITIONS.name):
-            positions[(record.key or b"").decode(), record.partition] = int(record.value or b"0")
-        catalogue = self.catalogue
-        inputs = (
-            catalogue.commands,
-            catalogue.orders,
-            catalogue.payments,
-            catalogue.inbox,
-            catalogue.email_claims,
-        )
-        return [
-            (topic.name, number)
-            for topic in inputs
-            for number in range(PARTITIONS)
-            if self._has_more(topic.name, number, positions.get((topic.name, number), 0))
-        ]
-
-    def _has_more(self, topic: str, number: int, position: int) -> bool:
-        if end_of(self.bootstrap, topic, number) <= position:
-            return False
-        consumer = Consumer(
-            {
-                "bootstrap.servers": self.bootstrap,
-                "group.id": "look",
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                "isolation.level": "read_committed",
-            }
-        )
-        consumer.assign([TopicPartition(topic, number, position)])
-        message = consumer.poll(10.0)
-        consumer.close()
-        return message is None or message.error() is None
+        return unread(self.bootstrap, self.catalogue, PARTITIONS)
 
     def _stores_that_differ(self) -> list[str]:
         """Local copies that are not what their changelog says up to the copy's own offset. Workers must have ended."""
