@@ -30,7 +30,6 @@ SOURCES = {
     "faust.transport.drivers.aiokafka:Consumer.verify_event_path": "a17e8f0610e1abcb",
     "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread._create_worker_consumer": "c2701bfc3e6f6cad",
     "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread._fetch_records": "39a2c6c79fc1455a",
-    "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread._commit": "932852ce7a23f658",
     "faust.tables.recovery:Recovery._restart_recovery": "6bd8a8558a2dffe4",
     "faust.tables.recovery:Recovery._slurp_changelogs": "7825c7e50f766d5a",
     "faust.tables.recovery:Recovery._publish_stats": "48939a846a9af3a6",

@@ -14,7 +14,7 @@ from typing import Any
 
 import aiokafka.producer.sender
 import faust
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, KafkaError
 from faust.events import Event
 from faust.tables.manager import TableManager
 from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
@@ -58,6 +58,21 @@ class EngineConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         assigned = consumer.assignment()
         consumer.pause(*[tp for tp in map(driver.ensure_aiokafka_TP, tps) if tp in assigned])
+
+    async def commit_group_offsets(self, offsets: Mapping[TP, int]) -> None:
+        """For lag tools only; Faust's own commit would end the worker when the group rebalances meanwhile."""
+        await self.call_thread(self._commit_group_offsets, offsets)
+
+    async def _commit_group_offsets(self, offsets: Mapping[TP, int]) -> None:
+        consumer = self._ensure_consumer()
+        assigned = consumer.assignment()
+        known = {driver.ensure_aiokafka_TP(tp): offset for tp, offset in offsets.items()}
+        mine = {tp: offset for tp, offset in known.items() if tp in assigned}
+        try:
+            if mine:
+                await consumer.commit(mine)
+        except KafkaError as error:
+            _FAUST_TALK.warning("group offsets were not committed: %s", type(error).__name__)
 
 
 class EngineConsumer(driver.Consumer):
@@ -123,7 +138,7 @@ class EngineConsumer(driver.Consumer):
         self.app.positions = positions
 
     async def commit_group_offsets(self, positions: Mapping[tuple[str, int], int]) -> None:
-        await self._thread.commit(
+        await self._thread.commit_group_offsets(
             {TP(topic, number): offset for (topic, number), offset in positions.items()}
         )
 
