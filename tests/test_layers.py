@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.source import parsed
+
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("worker", "tables", "agents", "api")
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
@@ -39,7 +41,7 @@ def name_of(path: Path) -> str:
 
 def imports_of(path: Path) -> Iterator[tuple[int, str]]:
     """(line, dotted name) of everything imported; `from a import b` is a.b, so that modules and names look alike."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -83,7 +85,7 @@ def is_private(name: str) -> bool:
 
 def private_parts(path: Path) -> list[str]:
     """Private names imported from the guarded libraries, and private attributes reached through what came from them."""
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     bound = from_guarded_libraries(tree)
     found = [
         f"{name_of(path)}:{line} imports {imported}"

@@ -59,7 +59,9 @@ def wait_until_it_works(crew: Crew, *members: Supervised) -> None:
 
 
 def kill(rng: random.Random, crew: Crew) -> None:
-    rng.choice(crew).signal(signal.SIGKILL)
+    victim = rng.choice(crew)
+    wait_until_it_works(crew, victim)  # one that still starts has no transaction to leave open
+    victim.signal(signal.SIGKILL)
     look_after(crew, rng.uniform(1.0, SESSION_S + 1.0))
 
 

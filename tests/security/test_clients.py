@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
+from tests.source import parsed
 from worker.engine.faust_app import _credentials
 from worker.settings import Settings
 
@@ -49,7 +50,7 @@ def test_every_client_in_the_source_is_made_from_the_settings():
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for package in ("worker", "api", "agents", "tables")
         for path in (ROOT / package).rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
         and node.func.id in KINDS

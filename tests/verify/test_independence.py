@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.source import parsed
+
 VERIFY = Path(__file__).parents[2] / "worker/verify"
 OURS = ("worker", "tables", "agents", "api", "tests")
 ALLOWED = ("worker.verify", "worker.topics", "worker.topic_reader")
@@ -13,7 +15,7 @@ ALLOWED = ("worker.verify", "worker.topics", "worker.topic_reader")
 
 def imported_by(path: Path) -> set[str]:
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

@@ -33,8 +33,8 @@ class Pace(NamedTuple):
     """How a batch builds. build_s: how long a busy partition waits; max_records: what ends the wait."""
 
     build_s: float = 0.05
-    max_records: int = 1_000
-    queue_records: int = 4_000
+    max_records: int = 2_000
+    queue_records: int = 8_000
     deadline_s: float = 10.0
 
 
