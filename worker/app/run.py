@@ -74,6 +74,8 @@ def run(settings: Settings, bootstrap: str) -> int:
     app.mount(parts)
     gateway.attach(app, engine, client)
     metrics.watch_worker(gateway)
+    if settings.payment_join:
+        log.warning("PAYMENT_JOIN is not implemented yet: payments without customerId become dead letters")
     log.info("worker starts", url=url, partitions=settings.partitions)
     return _execute(app, Companion(app, gateway, settings))
 
