@@ -33,6 +33,9 @@ aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.003
 # mode gives a subclass a logger of its own module; what Faust says about itself stays under its own name.
 _FAUST_TALK = logging.getLogger("faust.worker")
 
+# Faust would set up aiohttp_cors, which looks at every response; it only asks whether something is there.
+_NO_CORS = object()
+
 _FETCH_S = 0.2
 _EVENT_RECORDS = 2_000
 _EVENTS_AHEAD = 16
@@ -288,6 +291,7 @@ class EngineApp(faust.App):
 
     def mount(self, parts: Any) -> None:
         """Add the HTTP API's routes to Faust's web server. parts: has mount(aiohttp application)."""
+        self.web._cors = _NO_CORS
         parts.mount(self.web.web_app)
 
     def owner_url(self, changelog: str, partition: int) -> str | None:
