@@ -40,6 +40,7 @@ SOURCES = {
     "faust.app.base:App._new_transport": "42db531312dd776f",
     "faust.app.base:App._on_partitions_revoked": "d5c895bbe57dc73a",
     "faust.app.base:App._on_partitions_assigned": "de932b7927db85b3",
+    "faust.web.drivers.aiohttp:Web.on_start": "c1e60debee22697b",
     "mode.worker:Worker._stop_on_signal": "beff8fabfeb1e1e3",
     "mode.worker:Worker.execute_from_commandline": "212e98f635d7a69b",
     "mode.worker:Worker.stop_and_shutdown": "bf1608cc301123cf",

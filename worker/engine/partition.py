@@ -78,10 +78,6 @@ class Partition:
         """Whether the loop runs, or still finishes its last transaction."""
         return self._task is not None and not self._task.done()
 
-    @property
-    def queued(self) -> int:
-        return len(self._queue)
-
     def start(self) -> None:
         """Begin processing; expected and anchored were set for this generation."""
         self._active = True
