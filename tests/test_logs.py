@@ -5,14 +5,15 @@ import json
 import logging
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 import structlog
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 from pydantic import BaseModel, ValidationError
 
-from worker.logs import MASK, configure_logging
+from worker.logs import MASK, NoCoordinatorYet, configure_logging
 from worker.settings import ConfigurationError
 
 EMAIL = "ada@example.com"
@@ -102,6 +103,44 @@ def test_libraries_are_quiet_below_warning(stream):
     logging.getLogger("faust.transport").info("noise")
     logging.getLogger("faust.transport").warning("signal")
     assert [line["event"] for line in lines(stream)] == ["signal"]
+
+
+def refused_at(seconds: Sequence[int], level: str) -> list[str]:
+    """The levels of what is written when Kafka says in each of these seconds that it has no coordinator."""
+    stream, clock = io.StringIO(), iter(map(float, seconds))
+    configure_logging("json", level, stream)
+    logging.getLogger().handlers[0].filters[0] = NoCoordinatorYet(
+        getattr(logging, level.upper()), lambda: next(clock)
+    )
+    for _ in seconds:
+        logging.getLogger("aiokafka.consumer.group_coordinator").error(
+            "Group Coordinator Request failed: %s", GroupCoordinatorNotAvailableError()
+        )
+    return [line["level"] for line in lines(stream)]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "level", "written"),
+    [
+        (range(5), "info", ["info"]),
+        (range(5), "warning", []),
+        (range(25), "info", ["info", "error", "error"]),
+        (range(25), "warning", ["error", "error"]),
+        ([0, 1, 100, 101], "info", ["info", "info"]),
+    ],
+)
+def test_a_kafka_without_a_coordinator_is_an_error_only_when_it_lasts(seconds, level, written):
+    assert refused_at(seconds, level) == written
+
+
+def test_a_kafka_without_a_coordinator_is_told_in_plain_words_and_hides_nothing_else(stream):
+    logger = logging.getLogger("aiokafka.consumer.group_coordinator")
+    logger.error("Group Coordinator Request failed: %s", GroupCoordinatorNotAvailableError())
+    logger.error("Group Coordinator Request failed: %s", ValueError())
+    assert [(line["level"], line["event"]) for line in lines(stream)] == [
+        ("info", "Kafka has no coordinator for the group yet; it is asked again"),
+        ("error", "Group Coordinator Request failed: ValueError"),
+    ]
 
 
 def test_what_nobody_caught_is_logged_without_its_text(stream):

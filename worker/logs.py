@@ -7,12 +7,15 @@ Rules:
 - An exception is its type, where it came from, and its text only where we wrote that text: texts of other
   libraries can hold the value that they choked on.
 - Libraries are heard from `warning` on (from `info` on when our own level is `debug`).
+- A state that passes by itself is no error: that a Kafka which has just started has no coordinator of the group yet is
+  one `info`, and an error from the moment on when it lasts.
 """
 
 import logging
 import sys
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 from pathlib import PurePath
@@ -22,6 +25,7 @@ from typing import Any, Literal, TextIO
 from uuid import UUID
 
 import structlog
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 from pydantic import ValidationError
 from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -68,6 +72,7 @@ SENSITIVE_FIELDS = frozenset(  # without underscores and dashes, in lower case
 )
 
 _MAX_CAUSES = 5
+_PASSES_WITHIN_S = 10.0
 
 
 def configure_logging(
@@ -90,6 +95,9 @@ def configure_logging(
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(stream)
+    handler.addFilter(
+        NoCoordinatorYet(getattr(logging, level.upper()))
+    )  # before the next one, which leaves only the error's text
     handler.addFilter(_without_values)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -111,6 +119,39 @@ def safe_text(error: BaseException) -> str:
     kind = type(error).__name__
     said = _own_words(error)
     return f"{kind}: {said}" if said else kind
+
+
+class NoCoordinatorYet(logging.Filter):
+    """aiokafka asks for the group's coordinator several times a second, and calls each refusal an error.
+
+    The first refusal becomes an `info`; those of the next 10 s are left out; if it goes on, one every 10 s is the error
+    that it is. level: what our own packages are heard from. clock: seconds, as of time.monotonic.
+    """
+
+    def __init__(self, level: int, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._level = level
+        self._clock = clock
+        self._last = self._said = -_PASSES_WITHIN_S
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is written; changes one that is not as bad as it says."""
+        if not (
+            isinstance(record.args, tuple)
+            and any(isinstance(argument, GroupCoordinatorNotAvailableError) for argument in record.args)
+        ):
+            return True
+        now = self._clock()
+        begins, self._last = now - self._last >= _PASSES_WITHIN_S, now
+        if not begins and now - self._said < _PASSES_WITHIN_S:
+            return False
+        self._said = now
+        if begins:
+            if self._level > logging.INFO:
+                return False
+            record.levelno, record.levelname = logging.INFO, "INFO"
+            record.msg, record.args = "Kafka has no coordinator for the group yet; it is asked again", ()
+        return True
 
 
 def _own_words(error: BaseException) -> str:
