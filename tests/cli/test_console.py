@@ -19,6 +19,12 @@ TOPICS = Catalogue(topic_prefix="console.", partitions=3)
 PROGRAM = [sys.executable, "-m", "worker.cli"]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _ctrl_c_reaches_the_console() -> None:
+    """A job in the background of a shell is started with SIGINT ignored, and so would be what it starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(scope="module")
 def environment(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     ours = {name: value for name, value in os.environ.items() if not name.startswith("CUSTOMER_CONTEXT_")}

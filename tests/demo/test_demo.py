@@ -96,7 +96,8 @@ def test_the_next_demo_reads_it_back_counts_nothing_twice_and_ends_with_all_it_s
     before, now = figures(first.stdout), figures(output)
     assert now.pop("Time taken").endswith("loaded by an earlier demo")
     assert now == {name: value for name, value in before.items() if name != "Time taken"}
-    assert took < READY_AGAIN_WITHIN_S
+    crowd = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # who else wants each core
+    assert took < READY_AGAIN_WITHIN_S * crowd
     assert " live-" in first_live_event
     assert demo.returncode == 0
     assert "Stopped." in rest
