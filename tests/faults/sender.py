@@ -15,6 +15,7 @@ from tests.simulation.sent import Message, Sent
 _FLUSH_S = 120.0
 _TICK_S = 0.02
 _STALL_S = 1.0
+_END_WITHIN_S = 20.0
 
 
 def reordered(messages: Iterator[Message], window: int, seed: int) -> Iterator[Message]:
@@ -133,13 +134,15 @@ class Watcher:
                 "group.id": f"watcher-{uuid.uuid4()}",
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",
-                "auto.offset.reset": "latest",
                 "fetch.wait.max.ms": 20,
                 "reconnect.backoff.max.ms": 500,
                 "log_level": 0,
             }
         )
-        self._consumer.assign([TopicPartition(topic, p) for topic in topics for p in range(partitions)])
+        places = [TopicPartition(topic, p) for topic in topics for p in range(partitions)]
+        for place in places:  # librdkafka may never read a topic so new that it has to look for its end by itself
+            place.offset = self._consumer.get_watermark_offsets(place, timeout=_END_WITHIN_S)[1]
+        self._consumer.assign(places)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
