@@ -140,7 +140,8 @@ class Watcher:
             }
         )
         places = [TopicPartition(topic, p) for topic in topics for p in range(partitions)]
-        for place in places:  # librdkafka may never read a topic so new that it has to look for its end by itself
+        # librdkafka may never read a topic that is so new, if it has to look for the end by itself.
+        for place in places:
             place.offset = self._consumer.get_watermark_offsets(place, timeout=_END_WITHIN_S)[1]
         self._consumer.assign(places)
         self._stop = threading.Event()
