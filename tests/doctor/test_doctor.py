@@ -205,6 +205,14 @@ def test_the_report_for_people_says_the_same(sound, tmp_path):
     assert "✓ configuration: All settings can be used." in told.stdout
 
 
+def test_advice_that_is_the_same_for_many_topics_is_given_once(sound, tmp_path):
+    other = {**sound, "PARTITIONS": "3", "DATA_DIR": str(tmp_path), "WEB_PORT": "0", "COLUMNS": "200"}
+    told = console(other, "doctor")
+    assert told.returncode == 1
+    assert told.stdout.count(" has 2 and needs 3") > 5
+    assert told.stdout.count("Set CUSTOMER_CONTEXT_PARTITIONS to the count of the existing topics") == 1
+
+
 def test_a_worker_whose_port_is_taken_ends_with_one_sentence(sound, tmp_path):
     with taken_port() as port:
         ended = console({**sound, "DATA_DIR": str(tmp_path), "WEB_PORT": str(port)}, "worker")

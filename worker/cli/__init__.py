@@ -31,7 +31,7 @@ app = typer.Typer(
     epilog="Settings are environment variables with the prefix CUSTOMER_CONTEXT_, or a file of them (--env-file).",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

@@ -148,6 +148,9 @@ class _Demo:
             await self._load(reader, producer)
             self._console.print(f"API            {url}/api/v1/customers/customer-0001", soft_wrap=True)
             self._console.print(f"Documentation  {url}/docs", soft_wrap=True)
+            self._console.print(
+                "Console        customer-context --help, in another terminal in this folder", soft_wrap=True
+            )
             if not self._once:
                 await self._go_on(reader, producer)
 
@@ -191,7 +194,7 @@ class _Demo:
 
     def _print_event(self, value: bytes) -> None:
         whole = not self._console.is_terminal  # on a terminal one line an event, cut at its edge
-        self._console.print(pretty(value), soft_wrap=whole, no_wrap=True, overflow="ellipsis")
+        self._console.print(pretty(value, with_day=False), soft_wrap=whole, no_wrap=True, overflow="ellipsis")
 
 
 def _like_ctrl_c(_signal: int, _frame: FrameType | None) -> None:

@@ -71,7 +71,7 @@ def _rules(settings: Settings) -> Finding:
         book = load_rules(settings.rules_file)
     except RulesFileError as error:
         return fault("rules", str(error), f"Correct the file that {PREFIX}RULES_FILE names.")
-    return ok("rules", f"The rules can be used: {book.currency}, in {len(book.sets)} version(s).")
+    return ok("rules", f"The rules can be used: {book.currency}, in {_counted(len(book.sets), 'version')}.")
 
 
 def _kafka(settings: Settings) -> Iterator[Finding]:
@@ -95,12 +95,21 @@ def _kafka(settings: Settings) -> Iterator[Finding]:
 
 def _print(findings: list[Finding]) -> None:
     console = Console(highlight=False)
-    for finding in findings:
+    for finding, after in zip(findings, [*findings[1:], None], strict=True):
         console.print(
             f"{_SIGNS[finding.level]}[/] [bold]{finding.area}[/]: {escape(finding.what)}", soft_wrap=True
         )
-        if finding.advice:
+        said_below = after is not None and after.advice == finding.advice  # once is enough for all of them
+        if finding.advice and not said_below:
             console.print(f"  → {escape(finding.advice)}", soft_wrap=True)
     faults = sum(finding.level is Level.FAULT for finding in findings)
     warnings = sum(finding.level is Level.WARNING for finding in findings)
-    console.print(f"{faults} faults, {warnings} warnings." if faults or warnings else "All is well.")
+    console.print(
+        f"{_counted(faults, 'fault')}, {_counted(warnings, 'warning')}."
+        if faults or warnings
+        else "All is well."
+    )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
