@@ -3,6 +3,7 @@
 import asyncio
 import random
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -149,7 +150,7 @@ class _Demo:
             self._console.print(f"API            {url}/api/v1/customers/customer-0001", soft_wrap=True)
             self._console.print(f"Documentation  {url}/docs", soft_wrap=True)
             self._console.print(
-                "Console        customer-context --help, in another terminal in this folder", soft_wrap=True
+                f"Console        {_program()} --help, in another terminal in this folder", soft_wrap=True
             )
             if not self._once:
                 await self._go_on(reader, producer)
@@ -199,6 +200,12 @@ class _Demo:
 
 def _like_ctrl_c(_signal: int, _frame: FrameType | None) -> None:
     signal.raise_signal(signal.SIGINT)
+
+
+def _program() -> str:
+    """The console script as it was called, or its name where it was called in another way."""
+    name = "customer-context"
+    return sys.argv[0] if Path(sys.argv[0]).name == name else name
 
 
 def _web_port(settings: Settings) -> int:
