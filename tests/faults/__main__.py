@@ -36,7 +36,7 @@ def main() -> int:
         return 0
     print(f"dose {chosen.dose}, seed {chosen.seed}", flush=True)
     outcomes = [_play(row(), chosen.dose, chosen.seed) for row in rows]
-    failed = [outcome for outcome in outcomes if outcome.differences]
+    failed = [outcome for outcome in outcomes if outcome.differences or outcome.late]
     print(f"{len(outcomes)} rows, {len(failed)} failed")
     return 1 if failed else 0
 
@@ -50,8 +50,8 @@ def _play(row: Row, dose: str, seed: int) -> Outcome:
         outcome = Outcome(row.name, dose, differences=[f"not finished: {type(error).__name__}"])
         outcome.seconds = time.monotonic() - started
     print(outcome, flush=True)
-    for difference in outcome.differences[:_SHOWN]:
-        print(f"  {difference}", flush=True)
+    for found in (*outcome.differences[:_SHOWN], *outcome.late[:_SHOWN]):
+        print(f"  {found}", flush=True)
     return outcome
 
 

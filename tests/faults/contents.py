@@ -112,7 +112,7 @@ class Poisoned(Finite):
         share = clean.seconds / poisoned.seconds
         outcome.differences = [*clean.differences, *poisoned.differences]
         if dose == "full" and share < self.least_throughput:
-            outcome.differences.append(f"only {share:.0%} of the clean throughput")
+            outcome.late.append(f"only {share:.0%} of the clean throughput")
         outcome.notes = {"throughput of the clean run": f"{share:.0%}", "corpus": len(CORPUS)}
         outcome.seconds = time.monotonic() - started
         return outcome
