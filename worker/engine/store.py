@@ -188,9 +188,14 @@ def _rocks_options() -> rocksdict.Options:
     table.set_block_cache(rocksdict.Cache(_BLOCK_CACHE_BYTES))
     table.set_bloom_filter(10, False)
     table.set_cache_index_and_filter_blocks(True)
+    table.set_pin_l0_filter_and_index_blocks_in_cache(True)
     options = rocksdict.Options(raw_mode=True)
     options.create_if_missing(True)
     options.set_block_based_table_factory(table)
+    options.set_memtable_whole_key_filtering(
+        True
+    )  # with the ratio: a new order is not searched for in the buffers
+    options.set_memtable_prefix_bloom_ratio(0.1)
     options.set_write_buffer_size(_BUFFER_BYTES)
     options.set_write_buffer_manager(rocksdict.WriteBufferManager(_WRITE_BUFFERS_BYTES, False))
     options.set_max_total_wal_size(64 << 20)

@@ -13,10 +13,13 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from worker.engine.unit import Headers, Outgoing, Table, Unit
+from worker.engine.unit import Headers, Table, Unit
 
 BATCH_BYTES = 900_000
 NO_HEADERS: Headers = []
+
+Plain = tuple[bytes | None, bytes | None, Headers]
+"""Key, value and headers of a record: what an Outgoing is, made in a fifth of the time."""
 
 
 async def open_producer(
@@ -53,7 +56,7 @@ async def commit(
             producer,
             changelog_of(table),
             unit.partition,
-            [Outgoing(k, v, NO_HEADERS) for k, v in rows.items()],
+            [(k, v, NO_HEADERS) for k, v in rows.items()],
             now,
         )
         for table, rows in unit.changes.items()
@@ -64,7 +67,7 @@ async def commit(
 
 
 async def send(
-    producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[Outgoing], timestamp: int
+    producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[Plain], timestamp: int
 ) -> int:
     """Send records in order as record batches and wait for the acks. Returns the offset after the last one."""
     end = 0
