@@ -53,10 +53,22 @@ def _text_contains(value: bytes) -> bool:
 
 def _holds_card(chain: str) -> bool:
     """Whether some run of whole groups of the chain is a card number; in linear time, for hostile input is long."""
+    run: list[str] = []
+    for group in re.findall(r"\d+", chain):
+        if len(group) <= _LONGEST:
+            run.append(group)
+            continue
+        if _run_holds_card(run):
+            return True
+        run = []  # a longer group is part of no card number
+    return _run_holds_card(run)
+
+
+def _run_holds_card(groups: list[str]) -> bool:
     digits: list[int] = []
     starts: set[int] = set()
     ends: set[int] = set()
-    for group in re.findall(r"\d+", chain):
+    for group in groups:
         starts.add(len(digits))
         digits.extend(map(int, group))
         ends.add(len(digits))
