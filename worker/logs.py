@@ -95,9 +95,8 @@ def configure_logging(
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(stream)
-    handler.addFilter(
-        NoCoordinatorYet(getattr(logging, level.upper()))
-    )  # before the next one, which leaves only the error's text
+    # Before the next one, which leaves only the error's text.
+    handler.addFilter(NoCoordinatorYet(getattr(logging, level.upper())))
     handler.addFilter(_without_values)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

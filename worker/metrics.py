@@ -86,9 +86,8 @@ READ_COPY_ERRORS = prometheus.Counter(
     "customer_context_read_copy_errors", "Failed attempts to write the read copy to Redis."
 )
 
-for (
-    _reason
-) in DeadLetterReason:  # all at 0 from the start: Prometheus does not see a series appear as an increase
+# All at 0 from the start: Prometheus does not see a series appear as an increase.
+for _reason in DeadLetterReason:
     DEAD_LETTERS.labels(_reason.value)
 
 

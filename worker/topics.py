@@ -135,6 +135,11 @@ class Catalogue:
         key, value = f"key of {table}", f"value of {table}"
         return Topic(name, Direction.INTERNAL, key, value, self.partitions, Cleanup.COMPACT, _CHANGELOG)
 
+    @property
+    def consumed(self) -> tuple[Topic, ...]:
+        """The topics that a worker reads."""
+        return self.commands, self.orders, self.payments, self.inbox, self.email_claims
+
     def all(self, tables: Sequence[str]) -> tuple[Topic, ...]:
         """Every topic that this installation needs, with the changelogs of these tables."""
         return (

@@ -14,16 +14,9 @@ def unread(bootstrap: str, catalogue: Catalogue, partitions: int) -> list[tuple[
     positions: dict[tuple[str, int], int] = {}
     for record in read(bootstrap, catalogue.changelog(POSITIONS.name).name):
         positions[(record.key or b"").decode(), record.partition] = int(record.value or b"0")
-    inputs = (
-        catalogue.commands,
-        catalogue.orders,
-        catalogue.payments,
-        catalogue.inbox,
-        catalogue.email_claims,
-    )
     return [
         (topic.name, number)
-        for topic in inputs
+        for topic in catalogue.consumed
         for number in range(partitions)
         if _has_more(bootstrap, topic.name, number, positions.get((topic.name, number), 0))
     ]

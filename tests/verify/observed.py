@@ -30,14 +30,7 @@ class Observed:
         self.logs: dict[tuple[str, int], list[Record]] = {}
         self.tables: list[dict[str, dict[bytes, bytes]]] = [{} for _ in range(PARTITIONS)]
         self.cut: set[tuple[str, int]] = set()
-        inputs = (
-            catalogue.commands,
-            catalogue.orders,
-            catalogue.payments,
-            catalogue.inbox,
-            catalogue.email_claims,
-        )
-        self._inputs = tuple(topic.name for topic in inputs)
+        self._inputs = tuple(topic.name for topic in catalogue.consumed)
         steps: list[Callable[[], None]] = [
             lambda: self._read_tables("customers", "waiting", "command_results"),
             lambda: self._read_logs(catalogue.results.name, catalogue.dead_letters.name),

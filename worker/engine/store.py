@@ -192,9 +192,8 @@ def _rocks_options() -> rocksdict.Options:
     options = rocksdict.Options(raw_mode=True)
     options.create_if_missing(True)
     options.set_block_based_table_factory(table)
-    options.set_memtable_whole_key_filtering(
-        True
-    )  # with the ratio: a new order is not searched for in the buffers
+    # These two: an order that is new is not searched for in the write buffers.
+    options.set_memtable_whole_key_filtering(True)
     options.set_memtable_prefix_bloom_ratio(0.1)
     options.set_write_buffer_size(_BUFFER_BYTES)
     options.set_write_buffer_manager(rocksdict.WriteBufferManager(_WRITE_BUFFERS_BYTES, False))
