@@ -7,7 +7,6 @@ Rules:
   unless --again. Two replays at once fence each other: they share one transactional id.
 """
 
-import asyncio
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from rich.table import Table
 
 from worker.cli.context import bootstrap_of, catalogue_of, settings_of, stderr
 from worker.cli.errors import CommandFailed
+from worker.cli.running import run
 from worker.dead_letters import CannotReplay, DeadLetter, read_dead_letters, replay
 from worker.settings import Settings
 
@@ -48,7 +48,7 @@ def list_them(
 ) -> None:
     """List dead letters with their reason, detail and first position, and count them by reason."""
     settings = settings_of(context)
-    chosen = [each for each in asyncio.run(_read(settings, bootstrap_of(settings))) if _wanted(each, reason)]
+    chosen = [each for each in run(_read(settings, bootstrap_of(settings))) if _wanted(each, reason)]
     if as_json:
         for each in chosen:
             typer.echo(json.dumps(_plain(each, with_value=values)))
@@ -90,7 +90,7 @@ def replay_them(
     bootstrap = bootstrap_of(settings)
     mended = _contents(edit) if edit is not None else None
     try:
-        sent, skipped = asyncio.run(_replay(settings, bootstrap, offset, reason, mended, again=again))
+        sent, skipped = run(_replay(settings, bootstrap, offset, reason, mended, again=again))
     except CannotReplay as error:
         raise CommandFailed(str(error)) from error
     stderr.print(f"Sent {sent} back; {skipped} had been sent back before.", markup=False)

@@ -30,6 +30,7 @@ from worker.broker.ports import free_port, is_free
 from worker.cli.context import catalogue_of, env_file_of, settings_of
 from worker.cli.errors import CommandFailed
 from worker.cli.event_lines import pretty
+from worker.cli.running import run
 from worker.cli.topics import TABLES
 from worker.demo.child import WorkerGaveUp, WorkerProcess
 from worker.demo.live import LiveTraffic
@@ -90,7 +91,7 @@ class _Demo:
         port = _web_port(self._settings)
         with self._kafka() as bootstrap:
             self._console.print(f"Apache Kafka answers on {bootstrap}")
-            asyncio.run(self._with_worker(bootstrap, port))
+            run(self._with_worker(bootstrap, port))
 
     @contextmanager
     def _kafka(self) -> Iterator[str]:

@@ -1,6 +1,5 @@
 """`customer-context doctor`: says what is wrong, and what to do."""
 
-import asyncio
 import json
 import logging
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from rich.markup import escape
 from api.auth import Authenticator
 from worker.broker import BrokerError, running_bootstrap
 from worker.cli.context import catalogue_of, env_file_of
+from worker.cli.running import run
 from worker.cli.topics import TABLES
 from worker.doctor import Finding, Level, kafka, machine, redis_copy
 from worker.doctor.findings import fault, ok
@@ -63,7 +63,7 @@ def _examine(context: typer.Context) -> Iterator[Finding]:
     yield from machine.ports(settings)
     yield from _kafka(settings)
     if settings.redis_url is not None:
-        yield asyncio.run(redis_copy.redis(settings.redis_url.get_secret_value()))
+        yield run(redis_copy.redis(settings.redis_url.get_secret_value()))
 
 
 def _rules(settings: Settings) -> Finding:
@@ -87,10 +87,10 @@ def _kafka(settings: Settings) -> Iterator[Finding]:
     if not bootstrap:
         yield ok("broker", "No embedded Kafka runs now; `worker`, `broker` and `demo` start one.")
         return
-    answers = asyncio.run(kafka.broker(settings, bootstrap))
+    answers = run(kafka.broker(settings, bootstrap))
     yield from answers
     if any(finding.level is not Level.FAULT for finding in answers):
-        yield from asyncio.run(kafka.topics(settings, bootstrap, catalogue_of(settings).all(TABLES)))
+        yield from run(kafka.topics(settings, bootstrap, catalogue_of(settings).all(TABLES)))
 
 
 def _print(findings: list[Finding]) -> None:

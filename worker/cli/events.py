@@ -1,6 +1,5 @@
 """`customer-context events`: prints published events."""
 
-import asyncio
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,6 +11,7 @@ from rich.console import Console
 
 from worker.cli.context import bootstrap_of, catalogue_of, settings_of
 from worker.cli.event_lines import customer_of, pretty
+from worker.cli.running import run
 from worker.settings import Settings
 from worker.topic_reader import partition_of, reading
 
@@ -43,7 +43,7 @@ def events(
     settings = settings_of(context)
     bootstrap = bootstrap_of(settings)
     with suppress(KeyboardInterrupt, BrokenPipeError):
-        asyncio.run(
+        run(
             _print(
                 settings,
                 bootstrap,

@@ -1,6 +1,5 @@
 """`customer-context send`: produces commands and events from JSON lines."""
 
-import asyncio
 import sys
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from worker.cli.context import bootstrap_of, catalogue_of, settings_of, stderr
 from worker.cli.errors import CommandFailed
 from worker.cli.line_source import numbered_lines
+from worker.cli.running import run
 from worker.cli.sending import Outcome, Sending
 from worker.producing import producing
 from worker.settings import Settings
@@ -61,7 +61,7 @@ def send(
     settings = settings_of(context)
     bootstrap = bootstrap_of(settings)
     with _opened(file) as descriptor:
-        outcome = asyncio.run(_send(settings, bootstrap, descriptor, timeout if wait else None))
+        outcome = run(_send(settings, bootstrap, descriptor, timeout if wait else None))
     counts = ", ".join(f"{count} to {topic}" for topic, count in sorted(outcome.sent.items()))
     stderr.print(f"Sent {outcome.sent.total()}{': ' if counts else '.'}{counts}", markup=False)
     if not outcome.good:

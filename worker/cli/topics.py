@@ -1,6 +1,5 @@
 """`customer-context topics`: creates and checks the topics."""
 
-import asyncio
 import json
 from dataclasses import asdict
 from typing import Annotated
@@ -13,6 +12,7 @@ import tables
 from worker import acls
 from worker.admin import TopicReport, check_topics, ensure_topics
 from worker.cli.context import bootstrap_of, catalogue_of, settings_of, stderr
+from worker.cli.running import run
 from worker.engine.partition import POSITIONS
 from worker.settings import Settings
 from worker.topics import Topic
@@ -57,7 +57,7 @@ def topics(
     if print_acls:
         _print_acls(settings, wanted, principal, as_json=as_json)
         return
-    report = asyncio.run(_report(settings, bootstrap_of(settings), wanted, check=check))
+    report = run(_report(settings, bootstrap_of(settings), wanted, check=check))
     if as_json:
         typer.echo(json.dumps({name: list(getattr(report, name)) for name in report.__slots__}))
     else:

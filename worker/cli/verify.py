@@ -1,6 +1,5 @@
 """`customer-context verify`: recomputes every customer independently and reports what differs."""
 
-import asyncio
 import json
 from typing import Annotated
 
@@ -10,6 +9,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from worker.cli.context import bootstrap_of, catalogue_of, settings_of, stderr
 from worker.cli.errors import CommandFailed
+from worker.cli.running import run
 from worker.settings import Settings
 from worker.verify.report import Report
 from worker.verify.rules import load_rules
@@ -36,7 +36,7 @@ def verify(
     settings = settings_of(context)
     bootstrap = bootstrap_of(settings)
     try:
-        report = asyncio.run(_verify(settings, bootstrap))
+        report = run(_verify(settings, bootstrap))
     except Stalled as error:
         raise CommandFailed(
             f"{error} Is a transaction of a dead worker still open? Try again later."
