@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
-from aiohttp.typedefs import Middleware
 
 from api.auth import Authenticator
 from api.bodies import MAX_BODY_BYTES
@@ -21,7 +20,7 @@ from api.operations import Operation
 from api.pages import scrape
 from api.read_copy import ReadCopy
 from api.rendering import Renderings
-from api.routing import guard, routes_of
+from api.routing import answer_everything, routes_of
 from api.table import CUSTOMER_OPERATIONS, METRICS, PAGE_OPERATIONS
 from api.unreadable import answer_without_repeating
 from worker.gateway import Gateway
@@ -45,14 +44,12 @@ class ApiParts(msgspec.Struct, frozen=True):
 
     operations: tuple[Operation, ...]
     routes: list[web.RouteDef]
-    middlewares: list[Middleware]
     lifespan: Callable[[web.Application], AsyncIterator[None]]
     client_max_size: int = MAX_BODY_BYTES
 
     def application_options(self) -> dict[str, Any]:
         """The arguments of aiohttp.web.Application, for Faust's web_application_options."""
         return {
-            "middlewares": self.middlewares,
             "client_max_size": self.client_max_size,
             "handler_args": dict(_SERVER_OPTIONS),
         }
@@ -60,6 +57,7 @@ class ApiParts(msgspec.Struct, frozen=True):
     def mount(self, application: web.Application) -> None:
         """Adds routes and lifespan to an application that was made with application_options()."""
         application.router.add_routes(self.routes)
+        answer_everything(application.router, self.routes)
         application.cleanup_ctx.append(self.lifespan)
 
     def application(self) -> web.Application:
@@ -91,7 +89,7 @@ def build(settings: Settings, gateway: Gateway, rules_currency: str) -> ApiParts
         asyncapi=msgspec.json.encode(asyncapi.document(settings.catalogue())),
     )
     routes = routes_of(operations, context)
-    return ApiParts(operations, routes, [guard(routes)], _lifespan(context))
+    return ApiParts(operations, routes, _lifespan(context))
 
 
 def metrics_application() -> web.Application:

@@ -7,20 +7,20 @@ Rules:
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from itertools import count
 from os import urandom
 
 import structlog
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 
 from api.calls import Call, Context
 from api.headers import CORRELATION, CORRELATION_ID, correlation_id
 from api.operations import Operation
 from api.problems import Problem, invalid, of_http_exception
-from api.watching import CLIENT_GONE, route_of, shown_correlation, tell
+from api.watching import CLIENT_GONE, shown_correlation, tell
 from worker.wire.fields import has_control_characters
 
 MAX_ID_CHARS = 100
@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 _RUN = urandom(8).hex()
 _NUMBERS = count(1)
+_NOWHERE = web.PlainResource("")
 
 
 def routes_of(operations: Sequence[Operation], context: Context) -> list[web.RouteDef]:
@@ -36,57 +37,74 @@ def routes_of(operations: Sequence[Operation], context: Context) -> list[web.Rou
     return [web.route(each.method, each.path, _endpoint(each, context)) for each in operations]
 
 
-def guard(routes: Sequence[web.RouteDef]) -> Middleware:
-    """The only middleware: hides foreign routes, turns errors into problems, adds the correlation id, counts and logs."""
-    ours = frozenset(route.handler for route in routes)
+def answer_everything(router: web.UrlDispatcher, routes: Sequence[web.RouteDef]) -> None:
+    """From now on whatever is not one of these routes is answered with a problem.
 
-    @web.middleware
-    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    A middleware could do that too; each request would then pass through two more coroutines of aiohttp's.
+    """
+    ours, find = frozenset(route.handler for route in routes), router.resolve
+
+    async def resolve(request: web.Request) -> web.UrlMappingMatchInfo:
+        found = await find(request)
+        return found if found.handler in ours else _no_endpoint(found.http_exception)
+
+    router.resolve = resolve  # type: ignore[method-assign]  # an application takes no router of one's own any more
+
+
+def _no_endpoint(error: web.HTTPException | None) -> web.UrlMappingMatchInfo:
+    """error: why aiohttp found no route (404, 405); None where it found a foreign one."""
+
+    def refuse(_request: web.Request) -> Awaitable[web.StreamResponse]:
+        raise Problem("NOT_FOUND") if error is None else of_http_exception(error)
+
+    return web.UrlMappingMatchInfo({}, web.ResourceRoute("*", _answering(refuse, None), _NOWHERE))
+
+
+def _endpoint(operation: Operation, context: Context) -> Handler:
+    access, view, admit = operation.access, operation.view, context.authenticator.admit
+
+    def enter(request: web.Request) -> Awaitable[web.StreamResponse]:
+        ids, headers = request.match_info, request.headers
+        principal = admit(access, headers.get("Authorization"), ids.get("customerId"))
+        for name, value in ids.items():
+            if len(value) > MAX_ID_CHARS or has_control_characters(value):
+                raise invalid((name, "invalid"))
+        return view(Call(context, request, principal, correlation_id(request)))
+
+    return _answering(enter, operation.path)
+
+
+def _answering(enter: Handler, route: str | None) -> Handler:
+    """What is common to all answers: errors become problems; a correlation id, a metric, a log line."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
         started = time.monotonic()
         status = CLIENT_GONE  # unless there is an answer
         request[CORRELATION] = _correlation_of(request)
         try:
             try:
-                # Errors of the router (404, 405) come as handlers of their own, with an http_exception.
-                if request.match_info.handler not in ours and request.match_info.http_exception is None:
-                    raise Problem("NOT_FOUND")
-                response = await handler(request)
+                response = await enter(request)
             except Exception as error:
-                response = _problem_of(request, error).response()
+                response = _problem_of(request, error, route).response()
             status = response.status
             response.headers[CORRELATION_ID] = request[CORRELATION]
             if status == 408:
                 response.force_close()
         finally:
-            tell(request, status, time.monotonic() - started)
+            tell(request, route, status, time.monotonic() - started)
         return response
 
     return answer
 
 
-def _endpoint(operation: Operation, context: Context) -> Handler:
-    access, view, authenticator = operation.access, operation.view, context.authenticator
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        customer_id = request.match_info.get("customerId")
-        principal = authenticator.admit(access, request.headers.get("Authorization"), customer_id)
-        for name, value in request.match_info.items():
-            if len(value) > MAX_ID_CHARS or has_control_characters(value):
-                raise invalid((name, "invalid"))
-        correlation = correlation_id(request)
-        return await view(Call(context, request, principal, correlation))
-
-    return handle
-
-
-def _problem_of(request: web.Request, error: Exception) -> Problem:
+def _problem_of(request: web.Request, error: Exception, route: str | None) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, web.HTTPException):
         return of_http_exception(error)
     log.error(
         "an HTTP request failed",
-        route=route_of(request),
+        route=route,
         correlation_id=shown_correlation(request),
         error=type(error).__name__,
         exc_info=error,

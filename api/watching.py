@@ -25,9 +25,11 @@ _READING = frozenset({"GET", "HEAD"})
 _LOOKS_LIKE_AN_ID = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9._:-]{1,100}")
 
 
-def tell(request: web.Request, status: int, seconds: float) -> None:
-    """Counts and logs one request. status: as the client got it; seconds: how long the answer took."""
-    route = route_of(request)
+def tell(request: web.Request, route: str | None, status: int, seconds: float) -> None:
+    """Counts and logs one request.
+
+    route: its template, None where it met none. status: as the client got it; seconds: how long the answer took.
+    """
     metrics.count_request(request.method, route, status, seconds)
     quiet = request.method in _READING and status < 400
     if quiet and not _standard_log.isEnabledFor(
@@ -43,12 +45,6 @@ def tell(request: web.Request, status: int, seconds: float) -> None:
         ms=round(seconds * 1000, 1),
         correlation_id=shown_correlation(request),
     )
-
-
-def route_of(request: web.Request) -> str | None:
-    """The template of the route that the request met, None when it met none."""
-    resource = request.match_info.route.resource
-    return None if resource is None else resource.canonical
 
 
 def shown_correlation(request: web.Request) -> str:
