@@ -23,7 +23,6 @@ from worker.engine.unit import Table, Unit
 log = structlog.get_logger(__name__)
 
 _TRANSACTION_TIMEOUT_MS = 15_000
-_PEEK_S = 5.0
 
 
 class Engine:
@@ -165,7 +164,7 @@ class Engine:
         partition.anchored.add(topic)
         if got == expected:
             return
-        first = await self._reader.first_readable(topic, partition.number, expected, _PEEK_S)
+        first = await self._reader.first_readable(topic, partition.number, expected, self._pace.deadline_s)
         if not self._active:
             return
         if first is None:  # such as a frozen process sees when it wakes up
