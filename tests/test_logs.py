@@ -13,7 +13,7 @@ import structlog
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 from pydantic import BaseModel, ValidationError
 
-from worker.logs import MASK, NoCoordinatorYet, configure_logging
+from worker.logs import MASK, NoCoordinatorYet, Repeated, configure_logging
 from worker.settings import ConfigurationError
 
 EMAIL = "ada@example.com"
@@ -109,9 +109,8 @@ def refused_at(seconds: Sequence[int], level: str) -> list[str]:
     """The levels of what is written when Kafka says in each of these seconds that it has no coordinator."""
     stream, clock = io.StringIO(), iter(map(float, seconds))
     configure_logging("json", level, stream)
-    logging.getLogger().handlers[0].filters[0] = NoCoordinatorYet(
-        getattr(logging, level.upper()), lambda: next(clock)
-    )
+    no_coordinator_yet = NoCoordinatorYet(getattr(logging, level.upper()), lambda: next(clock))
+    logging.getLogger().handlers[0].filters[:] = [no_coordinator_yet]
     for _ in seconds:
         logging.getLogger("aiokafka.consumer.group_coordinator").error(
             "Group Coordinator Request failed: %s", GroupCoordinatorNotAvailableError()
@@ -141,6 +140,40 @@ def test_a_kafka_without_a_coordinator_is_told_in_plain_words_and_hides_nothing_
         ("info", "Kafka has no coordinator for the group yet; it is asked again"),
         ("error", "Group Coordinator Request failed: ValueError"),
     ]
+
+
+def test_what_a_library_repeats_is_written_every_five_seconds_with_its_count(stream):
+    clock = iter([0.0, 0.1, 4.9, 5.0, 5.1, 100.0])
+    logging.getLogger().handlers[0].filters[-1] = Repeated(lambda: next(clock))
+    for _ in range(6):
+        logging.getLogger("aiokafka").error(
+            "Unable connect to node with id %s: %s", 0, OSError(111, "refused")
+        )
+    said = "Unable connect to node with id 0: ConnectionRefusedError: refused"
+    assert [line["event"] for line in lines(stream)] == [
+        said,
+        f"{said} (and 2 times since it was last written)",
+        f"{said} (and 1 times since it was last written)",
+    ]
+
+
+def test_nothing_that_differs_and_no_traceback_and_no_line_of_ours_counts_as_repeated(stream):
+    library = logging.getLogger("aiokafka")
+    for node in (0, 1):
+        library.error("Unable connect to node with id %s", node)
+    library.warning("Unable connect to node with id 1")
+    logging.getLogger("aiokafka.conn").warning("Unable connect to node with id 1")
+    for _ in range(2):
+        library.error("failed", exc_info=ValueError())
+        structlog.get_logger("worker").error("ours")
+        logging.getLogger("worker").error("ours as well")
+    assert len(lines(stream)) == 4 + 6
+
+
+def test_more_different_lines_than_can_be_known_are_all_written(stream):
+    for number in range(2_500):
+        logging.getLogger("aiokafka").error("line 100 %% %s", number)
+    assert len(lines(stream)) == 2_500
 
 
 def test_what_nobody_caught_is_logged_without_its_text(stream):

@@ -9,12 +9,15 @@ Rules:
 - Libraries are heard from `warning` on (from `info` on when our own level is `debug`).
 - A state that passes by itself is no error: that a Kafka which has just started has no coordinator of the group yet is
   one `info`, and an error from the moment on when it lasts.
+- A library that says the same over and over, as aiokafka does hundreds of times a second while Kafka is away, is heard
+  every 5 s, with how often it said so in between.
 """
 
 import logging
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
@@ -73,6 +76,8 @@ SENSITIVE_FIELDS = frozenset(  # without underscores and dashes, in lower case
 
 _MAX_CAUSES = 5
 _PASSES_WITHIN_S = 10.0
+_REPEATED_WITHIN_S = 5.0
+_MAX_KNOWN_LINES = 1_000
 
 
 def configure_logging(
@@ -98,6 +103,7 @@ def configure_logging(
     # Before the next one, which leaves only the error's text.
     handler.addFilter(NoCoordinatorYet(getattr(logging, level.upper())))
     handler.addFilter(_without_values)
+    handler.addFilter(Repeated())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -150,6 +156,37 @@ class NoCoordinatorYet(logging.Filter):
                 return False
             record.levelno, record.levelname = logging.INFO, "INFO"
             record.msg, record.args = "Kafka has no coordinator for the group yet; it is asked again", ()
+        return True
+
+
+class Repeated(logging.Filter):
+    """Leaves out a library's line that was written less than 5 s ago, word for word; the next one says how many were.
+
+    What differs in a single word is another line, and one with a traceback is always written. clock: seconds, as of
+    time.monotonic.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._said: dict[tuple[str, int, str], float] = {}
+        self._left_out: Counter[tuple[str, int, str]] = Counter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is written; adds to its text how often it was not."""
+        if record.name.partition(".")[0] in OWN_PACKAGES or record.exc_info:
+            return True
+        text, now = record.getMessage(), self._clock()
+        line = record.name, record.levelno, text
+        if now - self._said.get(line, -_REPEATED_WITHIN_S) < _REPEATED_WITHIN_S:
+            self._left_out[line] += 1
+            return False
+        if len(self._said) >= _MAX_KNOWN_LINES:
+            self._said.clear()
+            self._left_out.clear()
+        self._said[line] = now
+        if times := self._left_out.pop(line, 0):
+            record.msg, record.args = f"{text} (and {times} times since it was last written)", ()
         return True
 
 
