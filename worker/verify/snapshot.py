@@ -150,14 +150,7 @@ class Snapshot:
         )
 
     def _inputs(self) -> tuple[str, ...]:
-        catalogue = self._catalogue
-        return (
-            catalogue.email_claims.name,
-            catalogue.inbox.name,
-            catalogue.commands.name,
-            catalogue.orders.name,
-            catalogue.payments.name,
-        )
+        return tuple(topic.name for topic in self._catalogue.consumed)
 
     def _changelog(self, table: str) -> str:
         return self._catalogue.changelog(table).name
