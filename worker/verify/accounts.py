@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from worker.verify import rows
 from worker.verify.deliveries import Delivery, Expected
 from worker.verify.inputs import Purchase
-from worker.verify.replay import Replay, by_id
+from worker.verify.replay import Replay
+from worker.verify.steps import by_id
 from worker.verify.traces import source_of
 
 MAX_WAITING = 1_000

@@ -11,8 +11,8 @@ from typing import Any
 
 from worker.verify.contents import Record, Shared
 from worker.verify.deliveries import Expected
-from worker.verify.replay import Claimed
 from worker.verify.report import Report
+from worker.verify.steps import Claimed
 
 
 class ClaimLog:

@@ -11,9 +11,10 @@ from worker.verify.customer import email_hash
 from worker.verify.deliveries import Expected, Sorter, Told, home_of
 from worker.verify.inputs import Position
 from worker.verify.published import Event
-from worker.verify.replay import Claimed, Replay
+from worker.verify.replay import Replay
 from worker.verify.report import Report
 from worker.verify.rules import Rules
+from worker.verify.steps import Claimed
 from worker.verify.traces import Traces
 
 _decoder = json.JSONDecoder(parse_float=Decimal)
