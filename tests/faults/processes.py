@@ -88,7 +88,7 @@ class BrokerKill(Row):
                 member.signal(signal.SIGKILL)
         stage.broker.kill()
         stage.look_after(stage.random.uniform(0.0, 3.0))
-        stage.broker.start()
+        stage.start_broker()
         stage.strikes.append(time.monotonic())
         stage.look_after_until_all_work(time.monotonic())
         stage.look_after(stage.random.uniform(1.0, 3.0))

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import pairwise
@@ -152,6 +153,14 @@ class Stage:
     def exits(self) -> list[int]:
         """How the workers' processes ended so far."""
         return [code for member in self.crew for code in member.exits]
+
+    def start_broker(self) -> None:
+        """Start the broker, and supervise until it is up."""
+        with ThreadPoolExecutor(1) as thread:
+            starting = thread.submit(self.broker.start)
+            while not starting.done():
+                self.look_after(0.1)
+            starting.result()
 
     @contextmanager
     def stopped(self, number: int) -> Iterator[None]:
