@@ -5,6 +5,7 @@ The worker itself knows nothing of this: its methods are wrapped here, by what t
   A file "no room" there is a disk without room for a worker that starts.
 - FAULTS_CONTROL: one protection is switched off, so that the check shows that it matters.
 - FAULTS_COMMIT_DELAY_S: seconds that every transaction stays open before its commit, so that a fault finds one.
+- FAULTS_DEADLINE_S: seconds that a batch may take, so that a process that was frozen is not ended by its own deadline.
 - FAULTS_CLOCK_S: seconds by which this worker's clock is wrong.
 """
 
@@ -24,6 +25,7 @@ from worker.cli import main
 from worker.engine import transaction
 from worker.engine.engine import Engine
 from worker.engine.hooks import EngineConsumer
+from worker.engine.partition import Pace
 from worker.engine.restore import Reader
 from worker.engine.store import RocksStore
 from worker.engine.unit import Outgoing, Unit
@@ -170,6 +172,17 @@ def set_clock(wrong_by_s: float) -> None:
     time.time = lambda: right() + wrong_by_s
 
 
+def set_deadline(seconds: float) -> None:
+    """Let a batch take that long."""
+    original = Engine.__init__
+
+    def patient(self: Engine, **arguments: Any) -> None:
+        pace = arguments.get("pace") or Pace()
+        original(self, **{**arguments, "pace": pace._replace(deadline_s=seconds)})
+
+    replace(Engine, "__init__", patient)
+
+
 if __name__ == "__main__":
     if tokens := os.environ.get("FAULTS_TOKENS"):
         add_points()
@@ -178,6 +191,8 @@ if __name__ == "__main__":
             resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
     if control := os.environ.get("FAULTS_CONTROL"):
         CONTROLS[control]()
+    if deadline := os.environ.get("FAULTS_DEADLINE_S"):
+        set_deadline(float(deadline))
     if wrong_by := os.environ.get("FAULTS_CLOCK_S"):
         set_clock(float(wrong_by))
     main()

@@ -57,17 +57,9 @@ class Row:
     def run(self, dose: str, seed: int) -> Outcome:
         """Play the row; raises AssertionError when it cannot come to its end."""
         started = time.monotonic()
-        times = self.times[DOSES.index(dose)]
-        outcome = Outcome(self.name, f"{times} x")
+        outcome = Outcome(self.name, f"{self.times[DOSES.index(dose)]} x")
         with Stage(seed, **self.stage_options) as stage:
-            with stage.traffic(self.messages(seed), self.per_second):
-                stage.wait_until_working()
-                stage.look_after_until_all_work(time.monotonic())
-                for n in range(times):
-                    self.strike(stage, n)
-                self._send_at_least(stage, self.at_least[DOSES.index(dose)])
-                stage.look_after_until_all_work(time.monotonic())
-            stage.drain()
+            self.act(stage, seed, dose)
             stopped = stage.stop_workers()
             outcome.inputs, outcome.takeovers = stage.sent.count, stage.takeovers()
             outcome.differences = [
@@ -79,6 +71,17 @@ class Row:
             self.note(stage, outcome)
         outcome.seconds = time.monotonic() - started
         return outcome
+
+    def act(self, stage: Stage, seed: int, dose: str) -> None:
+        """All faults under traffic, until everything that was sent is processed."""
+        with stage.traffic(self.messages(seed), self.per_second):
+            stage.wait_until_working()
+            stage.look_after_until_all_work(time.monotonic())
+            for n in range(self.times[DOSES.index(dose)]):
+                self.strike(stage, n)
+            self._send_at_least(stage, self.at_least[DOSES.index(dose)])
+            stage.look_after_until_all_work(time.monotonic())
+        stage.drain()
 
     def messages(self, seed: int) -> Iterator[Message]:
         """What is sent meanwhile."""
