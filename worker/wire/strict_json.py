@@ -23,8 +23,7 @@ _NUMBER_MARK = (
     "\0number"  # the only key of an object that stands for a number which JSON text would not compare
 )
 _MOST_WHOLE_DIGITS = 30
-_STRINGS = re.compile(rb'"(?:[^"\\]+|\\.)*"?', re.DOTALL)
-_BRACKETS = re.compile(rb"[\[{\]}]")
+_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]+|\\.)*"?|[\[{\]}]', re.DOTALL)
 
 
 class Oversized(msgspec.Struct, frozen=True):
@@ -44,8 +43,11 @@ def check_depth(value: bytes) -> None:
     if value.count(b"{") + value.count(b"[") <= MAX_DEPTH:
         return
     depth = 0
-    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", value)):
-        depth += 1 if bracket in b"[{" else -1
+    for found in _STRING_OR_BRACKET.finditer(value):
+        if found[0] in b"[{":
+            depth += 1
+        elif found[0] in b"]}":
+            depth -= 1
         if depth > MAX_DEPTH:
             raise undecodable(f"nested deeper than {MAX_DEPTH}")
 
