@@ -10,7 +10,7 @@ Rules:
 
 import re
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from api.problems import invalid
 from worker.tracing import TRACEPARENT, checked
@@ -18,6 +18,7 @@ from worker.tracing import TRACEPARENT, checked
 HOP = "X-Customer-Context-Hop"
 IDEMPOTENCY_KEY = "Idempotency-Key"
 CORRELATION_ID = "X-Correlation-ID"
+CORRELATION_KEY = istr(CORRELATION_ID)  # every request looks it up, and a plain str is folded each time
 CORRELATION = web.RequestKey("correlation", str)  # what the answer shows as X-Correlation-ID
 NO_VERSION = 0
 
@@ -49,7 +50,7 @@ def expected_version(request: web.Request) -> int | None:
 
 def is_known(request: web.Request, version: int) -> bool:
     """Whether If-None-Match says that the client has this version."""
-    text = request.headers.get("If-None-Match")
+    text = request.headers.get(hdrs.IF_NONE_MATCH)
     if text is None:
         return False
     return text.strip() == "*" or any(tag == str(version) for _, tag in _ETAG.findall(text))
@@ -62,7 +63,7 @@ def idempotency_key(request: web.Request) -> str | None:
 
 def correlation_id(request: web.Request) -> str | None:
     """The X-Correlation-ID, None when absent. Raises Problem 400 when malformed."""
-    if CORRELATION_ID not in request.headers:
+    if CORRELATION_KEY not in request.headers:
         return None
     return _single(request, CORRELATION_ID, _CORRELATION)
 

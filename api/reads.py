@@ -4,7 +4,7 @@ A read shows committed state only: the owner's table, or what the owner answers.
 Redis copy, marked with Warning and Age, or 503 with Retry-After.
 """
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from api.answers import customer_not_found, json_response, not_modified, pending, raw_response
 from api.calls import Call
@@ -38,7 +38,7 @@ async def get_reward_points(call: Call) -> web.Response:
         view = points_view(customer, call.gateway.ledger(call.customer_id))
     except NotOwned as away:
         return await read_elsewhere(call, away.partition, Copied.REWARD_POINTS)
-    return json_response(view, headers={"ETag": tag})
+    return json_response(view, headers={hdrs.ETAG: tag})
 
 
 async def find_customer(call: Call) -> web.Response:
@@ -92,7 +92,7 @@ def _customer(call: Call, customer: Customer) -> web.Response:
     tag = etag(customer.version)
     if is_known(call.request, customer.version):
         return not_modified(tag)
-    return raw_response(call.context.renderings.of(customer), headers={"ETag": tag})
+    return raw_response(call.context.renderings.of(customer), headers={hdrs.ETAG: tag})
 
 
 def _email_of(request: web.Request) -> str:

@@ -13,11 +13,11 @@ from itertools import count
 from os import urandom
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from api.calls import Call, Context
-from api.headers import CORRELATION, CORRELATION_ID, correlation_id
+from api.headers import CORRELATION, CORRELATION_KEY, correlation_id
 from api.operations import Operation
 from api.problems import Problem, invalid, of_http_exception
 from api.watching import CLIENT_GONE, shown_correlation, tell
@@ -65,7 +65,7 @@ def _endpoint(operation: Operation, context: Context) -> Handler:
 
     def enter(request: web.Request) -> Awaitable[web.StreamResponse]:
         ids, headers = request.match_info, request.headers
-        principal = admit(access, headers.get("Authorization"), ids.get("customerId"))
+        principal = admit(access, headers.get(hdrs.AUTHORIZATION), ids.get("customerId"))
         for name, value in ids.items():
             if len(value) > MAX_ID_CHARS or has_control_characters(value):
                 raise invalid((name, "invalid"))
@@ -87,7 +87,7 @@ def _answering(enter: Handler, route: str | None) -> Handler:
             except Exception as error:
                 response = _problem_of(request, error, route).response()
             status = response.status
-            response.headers[CORRELATION_ID] = request[CORRELATION]
+            response.headers[CORRELATION_KEY] = request[CORRELATION]
             if status == 408:
                 response.force_close()
         finally:
@@ -115,7 +115,7 @@ def _problem_of(request: web.Request, error: Exception, route: str | None) -> Pr
 def _correlation_of(request: web.Request) -> str:
     """The client's, or a new one; a write without one puts its commandId there."""
     given = None
-    if CORRELATION_ID in request.headers:
+    if CORRELATION_KEY in request.headers:
         with suppress(Problem):  # the endpoint refuses it
             given = correlation_id(request)
     return given or f"{_RUN}{next(_NUMBERS):016x}"
