@@ -11,6 +11,7 @@ Rules:
 import re
 
 from aiohttp import hdrs, web
+from multidict import istr
 
 from api.problems import invalid
 from worker.tracing import TRACEPARENT, checked
