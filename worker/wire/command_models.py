@@ -107,7 +107,7 @@ class RegisterCustomerData(CommandData):
 
 
 class UpdateProfileData(CommandData):
-    """Replaces name, email and phone; all three are required, a null phone clears it."""
+    """Replaces name, email and phone; a null phone clears it."""
 
     command = messages.UpdateProfile
     name: fields.Name
