@@ -1,6 +1,10 @@
 """GET of a customer by its owner against a bare aiohttp handler that returns the same bytes from a dict.
 
-Both servers in turn on one core, the load from the other one; each on keep-alive connections without pipelining.
+Rules:
+- Both servers in turn on one core with all their threads, the load and the broker on the other one; each on keep-alive
+  connections without pipelining.
+- CPU per GET is told beside the rate: it holds on a busy machine too, and shows when the client was the limit.
+
 Usage: python -m tests.benchmarks.reads [--rounds N] [--seconds S]
 """
 
@@ -14,7 +18,9 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 from rich.console import Console
@@ -64,19 +70,41 @@ class Connection(asyncio.Protocol):
             self._transport.write(self._request)
 
 
-async def load(port: int, path: str, seconds: float) -> float:
-    """Answers a second."""
+class Figures(NamedTuple):
+    """rate: answers a second. cpu_us: CPU microseconds of the server per answer, user and system."""
+
+    rate: float
+    cpu_us: float
+
+
+async def load(port: int, path: str, seconds: float, server: psutil.Process) -> Figures:
+    """Ask for that long, after a short warm-up."""
     loop = asyncio.get_running_loop()
     made = [
         await loop.create_connection(lambda: Connection(path), "127.0.0.1", port) for _ in range(CONNECTIONS)
     ]
     await asyncio.sleep(0.5)
-    before, started = sum(protocol.answers for _, protocol in made), time.monotonic()
+    before, cpu, started = sum(protocol.answers for _, protocol in made), _cpu_s(server), time.monotonic()
     await asyncio.sleep(seconds)
     answers, lasted = sum(protocol.answers for _, protocol in made) - before, time.monotonic() - started
+    cpu = _cpu_s(server) - cpu
     for transport, _ in made:
         transport.close()
-    return answers / lasted
+    return Figures(answers / lasted, cpu / answers * 1e6)
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def serve(command: Sequence[str], environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """Start a server on its core: each thread inherits it."""
+    os.sched_setaffinity(0, SERVER_CORE)
+    try:
+        return subprocess.Popen(command, env=environment)
+    finally:
+        os.sched_setaffinity(0, LOAD_CORE)
 
 
 def register(port: int) -> tuple[str, bytes]:
@@ -112,25 +140,32 @@ def main() -> None:
             "CUSTOMER_CONTEXT_REPLICATION_FACTOR": "1",
             "CUSTOMER_CONTEXT_LOG_LEVEL": "error",
         }
-        worker = subprocess.Popen([sys.executable, "-m", "worker.cli", "worker"], env=environment)
-        psutil.Process(worker.pid).cpu_affinity(list(SERVER_CORE))
+        worker = serve([sys.executable, "-m", "worker.cli", "worker"], environment)
         path, body = register(ports["worker"])
-        bare = subprocess.Popen([sys.executable, "-c", BARE, str(ports["bare"]), path, body.decode()])
-        psutil.Process(bare.pid).cpu_affinity(list(SERVER_CORE))
+        bare = serve([sys.executable, "-c", BARE, str(ports["bare"]), path, body.decode()])
+        processes = {"worker": psutil.Process(worker.pid), "bare": psutil.Process(bare.pid)}
         time.sleep(2)
-        rates: dict[str, list[float]] = {"worker": [], "bare": []}
+        runs: dict[str, list[Figures]] = {"worker": [], "bare": []}
         try:
             for _ in range(args.rounds):
                 for server, port in ports.items():
-                    rates[server].append(asyncio.run(load(port, path, args.seconds)))
+                    runs[server].append(asyncio.run(load(port, path, args.seconds, processes[server])))
         finally:
             for process in (worker, bare):
                 process.terminate()
                 process.wait(20)
-    medians = {server: statistics.median(found) for server, found in rates.items()}
-    for server, found in rates.items():
-        console.print(f"{server}: {medians[server]:,.0f} GET/s (from {min(found):,.0f} to {max(found):,.0f})")
-    console.print(f"worker / bare: {medians['worker'] / medians['bare']:.2f}")
+    medians = {
+        server: Figures(*map(statistics.median, zip(*found, strict=True))) for server, found in runs.items()
+    }
+    for server, found in runs.items():
+        rates, (rate, cpu_us) = [each.rate for each in found], medians[server]
+        console.print(
+            f"{server}: {rate:,.0f} GET/s (from {min(rates):,.0f} to {max(rates):,.0f}), "
+            f"{cpu_us:.1f} us CPU per GET"
+        )
+    worker_figures, bare_figures = medians["worker"], medians["bare"]
+    console.print(f"worker / bare, throughput: {worker_figures.rate / bare_figures.rate:.2f}")
+    console.print(f"bare / worker, CPU per GET: {bare_figures.cpu_us / worker_figures.cpu_us:.2f}")
 
 
 if __name__ == "__main__":

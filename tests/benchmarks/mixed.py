@@ -1,0 +1,131 @@
+"""Registrations by HTTP while orders flow: what a client waits for its 201 when the worker is busy.
+
+Rules:
+- Orders and registrations come at an even pace, whatever the worker does; a registration's time begins when it was
+  due, so that a late start counts. Orders come from a process of their own, which does not slow the HTTP client down.
+- The rate reached is what the broker took; the worker's is what it committed meanwhile, by its own metrics.
+
+Usage: python -m tests.benchmarks.mixed [--orders-per-s N] [--posts-per-s N] [--seconds S]
+"""
+
+import argparse
+import asyncio
+import multiprocessing
+import random
+import re
+import tempfile
+import time
+import urllib.request
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import aiohttp
+
+from tests.benchmarks import peers
+from tests.benchmarks.kafka import BROKER_PROPERTIES, Loader, Site
+from tests.benchmarks.latency import percentile
+from tests.benchmarks.orders import Workload, make_order
+from tests.benchmarks.runner import console, progress_bar
+from tests.benchmarks.throughput import register, start
+from worker.broker import EmbeddedKafka
+from worker.broker.ports import free_port
+
+CUSTOMERS = 10_000
+MARK_MS = 500
+
+_STEP_S = 0.01
+_WITHIN_S = 30.0
+
+
+class Flow(NamedTuple):
+    """reached_per_s: orders that the broker took. worker_per_s: that the worker committed meanwhile. lag: the rest."""
+
+    reached_per_s: float
+    worker_per_s: float
+    lag: float
+
+
+def produce(site: Site, url: str, per_s: int, seconds: float) -> Flow:
+    """Orders at that pace."""
+    loader, rng = Loader(site, linger_ms=5), random.Random(1)
+    began, number, count = time.monotonic(), 0, int(per_s * seconds)
+    while number < count:
+        due = min(count, int(per_s * (time.monotonic() - began + _STEP_S)))
+        while number < due:
+            loader.order(make_order(number, rng.randrange(CUSTOMERS), rng.randrange(100, 20_000)))
+            number += 1
+        time.sleep(_STEP_S)
+    loader.flush()
+    lasted, done = time.monotonic() - began, committed(url, site.catalogue.orders.name)
+    return Flow(count / lasted, done / lasted, count - done)
+
+
+async def post(url: str, per_s: int, seconds: float) -> tuple[list[float], Counter[int]]:
+    """Registrations at that pace. Returns the seconds that each took, and how often each status came."""
+    statuses: Counter[int] = Counter()
+    timeout = aiohttp.ClientTimeout(total=_WITHIN_S)
+
+    async def one(session: aiohttp.ClientSession, number: int, due: float) -> float:
+        await asyncio.sleep(due - time.monotonic())
+        body = {"name": "Benchmark", "email": f"mixed-{number}@example.com"}
+        async with session.post(f"{url}/api/v1/customers", json=body) as answer:
+            await answer.read()
+            statuses[answer.status] += 1
+        return time.monotonic() - due
+
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        began = time.monotonic()
+        posts = [one(session, number, began + number / per_s) for number in range(int(per_s * seconds))]
+        return await asyncio.gather(*posts), statuses
+
+
+def committed(url: str, topic: str) -> float:
+    """Input records of the topic that the worker has processed and committed, as its metrics say."""
+    with urllib.request.urlopen(f"{url}/metrics") as answer:  # noqa: S310 - our own server
+        text = answer.read().decode()
+    found = re.search(
+        rf'^customer_context_inputs_total{{topic="{re.escape(topic)}"}} (\S+)$', text, re.MULTILINE
+    )
+    return float(found[1]) if found else 0.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--orders-per-s", type=int, default=20_000)
+    parser.add_argument("--posts-per-s", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="customer-context-mixed-") as name, progress_bar() as told:
+        folder = Path(name)
+        with EmbeddedKafka(folder / "kafka", properties=BROKER_PROPERTIES) as broker:
+            site, port = Site(broker.bootstrap, "mixed."), free_port()
+            url = f"http://127.0.0.1:{port}"
+            site.create_topics()
+            with start(peers.OURS, site, folder / "run" / "state", broker.pid, port) as process:
+                register(peers.OURS, site, Workload(0, CUSTOMERS), process, told)
+                told("orders and registrations", 0, 1)
+                with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
+                    began, cpu = time.time(), process.cpu_at(time.time())
+                    producing = other.submit(produce, site, url, args.orders_per_s, args.seconds)
+                    took, statuses = asyncio.run(post(url, args.posts_per_s, args.seconds))
+                    flow = producing.result()
+                    lasted = time.time() - began
+                    cpu_s = [end - start for end, start in zip(process.cpu_at(time.time()), cpu, strict=True)]
+                process.check()
+    p50, p99 = (percentile(took, share) * 1000 for share in (0.5, 0.99))
+    console.print(
+        f"orders: {flow.reached_per_s:,.0f}/s reached of {args.orders_per_s:,}/s, "
+        f"the worker {flow.worker_per_s:,.0f}/s"
+    )
+    console.print(f"lag at the end: {flow.lag:,.0f} orders")
+    console.print(f"cores in use: worker {cpu_s[0] / lasted:.2f}, broker {cpu_s[1] / lasted:.2f}")
+    console.print(
+        f"POST: {dict(statuses)}, p50 {p50:.0f} ms, p99 {p99:.0f} ms, longest {max(took) * 1000:.0f} ms"
+    )
+    console.print(f"p99 at most {MARK_MS} ms: {'yes' if p99 <= MARK_MS and set(statuses) == {201} else 'NO'}")
+
+
+if __name__ == "__main__":
+    main()
