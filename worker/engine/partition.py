@@ -2,8 +2,8 @@
 
 Rules:
 - Records are queued in the order of their logs; a batch takes what is there.
-- Pace: an idle partition starts at once; a busy one lets a batch build for up to `pace` seconds, because small
-  transactions cost as much as large ones.
+- Pace: an idle partition starts at once; a busy one lets a batch build, because small transactions cost as much as
+  large ones: the shorter, the fewer records the last batch had, so that few records do not wait for many.
 - Positions are rows of the positions table, changed in the same transaction as everything else.
 - After the commit: local store, then whoever waits for results. Any error or missed deadline ends the process.
 """
@@ -30,9 +30,11 @@ Commit = Callable[[AIOKafkaProducer, Unit], Any]
 
 
 class Pace(NamedTuple):
-    """How a batch builds. build_s: how long a busy partition waits; max_records: what ends the wait."""
+    """How a batch builds. build_s: how long a busy partition waits, counted from the start of its last batch, in full
+    after one of busy_records; max_records: what ends the wait."""
 
     build_s: float = 0.05
+    busy_records: int = 8
     max_records: int = 2_000
     queue_records: int = 8_000
     deadline_s: float = 10.0
@@ -146,8 +148,8 @@ class Partition:
         self.store.write({table.mark: rows for table, rows in unit.changes.items()}, offsets)
         committed()
         self._observer.committed(records, positions, ended - began)
-        busy = bool(self._queue)
-        self._next_build = started + self._pace.build_s if busy else 0.0
+        share = min(len(records) / self._pace.busy_records, 1.0) if self._queue else 0.0
+        self._next_build = started + self._pace.build_s * share
 
 
 def _code_of(error: BaseException) -> ExitCode:
