@@ -27,7 +27,7 @@ _TRANSACTION_TIMEOUT_MS = 15_000
 
 class Engine:
     """All partitions of one worker. client: aiokafka client arguments; app_id: prefix of transactional ids and
-    changelogs; tables: all tables that `process` changes."""
+    changelogs; tables: all tables that `process` changes; prompt: inputs that go before the others in a batch."""
 
     def __init__(
         self,
@@ -37,6 +37,7 @@ class Engine:
         stores: Stores,
         tables: Sequence[Table],
         inputs: Sequence[str],
+        prompt: Sequence[str] = (),
         process: Processor,
         pace: Pace | None = None,
         observer: Observer | None = None,
@@ -46,6 +47,7 @@ class Engine:
         self._stores = stores
         self.tables = (*tables, POSITIONS)
         self._inputs = frozenset(inputs)
+        self._prompt = frozenset(prompt)
         self._process = process
         self._pace = pace or Pace()
         self._observer = observer or Observer()
@@ -80,6 +82,7 @@ class Engine:
                 self.commit,
                 self._pace,
                 self._observer,
+                self._prompt,
             )
             for number, producer in zip(wanted, producers, strict=True)
         }
@@ -157,7 +160,12 @@ class Engine:
             if generation != self._generation or not self._active:
                 return
         partition.expected[topic] = records[-1].offset + 1
-        await partition.put(records)
+        partition.put(topic, records)
+
+    def has_room(self, topic: str, number: int) -> bool:
+        """Whether more of that partition should be fetched now: one that is behind does not hold up the others."""
+        partition = self._partitions.get(number)
+        return partition is None or partition.has_room(topic)
 
     async def _anchor(self, partition: Partition, topic: str, expected: int, got: int) -> None:
         """The first record of an assignment must be the first readable one at or after the position."""

@@ -37,6 +37,9 @@ _FAUST_TALK = logging.getLogger("faust.worker")
 _NO_CORS = object()
 
 _FETCH_S = 0.2
+_FETCH_OTHERS_S = 0.02  # while some partitions have enough
+# Faust's 1.5 s: as long a fetch of quiet partitions would keep one that is empty now from being fetched.
+_FETCH_MAX_WAIT_MS = 100
 _EVENT_RECORDS = 2_000
 _EVENTS_AHEAD = 16
 
@@ -49,9 +52,11 @@ class EngineConsumerThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> Any:
         self.consumer.in_transaction = True
         try:
-            return super()._create_worker_consumer(transport)
+            consumer = super()._create_worker_consumer(transport)
         finally:
             self.consumer.in_transaction = False
+        consumer._fetch_max_wait_ms = _FETCH_MAX_WAIT_MS
+        return consumer
 
     async def pause_fetching(self, tps: set[TP]) -> None:
         """Keep aiokafka from prefetching partitions that only the engine's own reader reads."""
@@ -161,13 +166,15 @@ class EngineConsumer(driver.Consumer):
             await self.wait(self.can_resume_flow)
             return
         active = self._get_active_partitions()
-        if not active:  # an empty set would mean "no filter" to aiokafka
-            await asyncio.sleep(0.02)
+        wanted = {tp for tp in active if self.app.engine.has_room(tp.topic, tp.partition)}
+        if not wanted:  # an empty set would mean "no filter" to aiokafka
+            await asyncio.sleep(_FETCH_OTHERS_S)
             return
         generation = self.app.consumer_generation_id
         self._not_fetching.clear()
         try:
-            records = await self._getmany(active_partitions=active, timeout=_FETCH_S)
+            patience_s = _FETCH_S if len(wanted) == len(active) else _FETCH_OTHERS_S
+            records = await self._getmany(active_partitions=wanted, timeout=patience_s)
         finally:
             self._not_fetching.set()
         for tp, fetched in records.items():

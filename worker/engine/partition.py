@@ -1,7 +1,8 @@
 """The loop of one partition number: the single writer of everything in that partition.
 
 Rules:
-- Records are queued in the order of their logs; a batch takes what is there.
+- Records are queued in the order of their logs; a batch takes what is there. Prompt topics, on which somebody waits
+  for an answer, have a queue of their own, and up to half of a batch, before all that has piled up elsewhere.
 - Pace: an idle partition starts at once; a busy one lets a batch build, because small transactions cost as much as
   large ones: the shorter, the fewer records the last batch had, so that few records do not wait for many.
 - Positions are rows of the positions table, changed in the same transaction as everything else.
@@ -52,6 +53,7 @@ class Partition:
         commit: Commit,
         pace: Pace,
         observer: Observer,
+        prompt: frozenset[str] = frozenset(),
     ) -> None:
         self.number = number
         self.store = store
@@ -63,10 +65,10 @@ class Partition:
         self._pace = pace
         self._observer = observer
         self._kept: dict[str, dict[Any, Any]] = {}
+        self._prompt_topics = prompt
+        self._prompt: deque[Any] = deque()
         self._queue: deque[Any] = deque()
         self._wake = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
         self._active = False
         self._task: asyncio.Task[None] | None = None
         self._next_build = 0.0
@@ -94,21 +96,25 @@ class Partition:
             if not done:
                 die(ExitCode.DEADLINE, f"partition {self.number} did not finish its transaction in time")
             self._task = None
+        self._prompt.clear()
         self._queue.clear()
-        self._room.set()
 
-    async def put(self, records: Sequence[Any]) -> None:
-        """Queue records; waits while the queue is full."""
-        self._queue.extend(records)
+    def put(self, topic: str, records: Sequence[Any]) -> None:
+        """Queue records of one topic."""
+        self._queue_of(topic).extend(records)
         self._wake.set()
-        while self._active and len(self._queue) >= self._pace.queue_records:
-            self._room.clear()
-            await self._room.wait()
+
+    def has_room(self, topic: str) -> bool:
+        """Whether more of that topic should be fetched."""
+        return len(self._queue_of(topic)) < self._pace.queue_records
+
+    def _queue_of(self, topic: str) -> deque[Any]:
+        return self._prompt if topic in self._prompt_topics else self._queue
 
     async def _run(self) -> None:
         try:
             while self._active:
-                if not self._queue:
+                if not self._waiting:
                     self._wake.clear()
                     await self._wake.wait()
                     continue
@@ -125,15 +131,17 @@ class Partition:
 
     async def _let_build(self) -> None:
         wait = self._next_build - time.monotonic()
-        if wait > 0 and len(self._queue) < self._pace.max_records:
+        if wait > 0 and self._waiting < self._pace.max_records:
             await asyncio.sleep(wait)
 
+    @property
+    def _waiting(self) -> int:
+        return len(self._prompt) + len(self._queue)
+
     def _take(self) -> list[Any]:
-        queue = self._queue
-        records = [queue.popleft() for _ in range(min(len(queue), self._pace.max_records))]
-        if len(queue) < self._pace.queue_records // 2:
-            self._room.set()
-        return records
+        most = self._pace.max_records
+        prompt = _pop(self._prompt, most // 2)
+        return prompt + _pop(self._queue, most - len(prompt))
 
     async def _transact(self, records: list[Any]) -> None:
         started = time.monotonic()
@@ -148,8 +156,12 @@ class Partition:
         self.store.write({table.mark: rows for table, rows in unit.changes.items()}, offsets)
         committed()
         self._observer.committed(records, positions, ended - began)
-        share = min(len(records) / self._pace.busy_records, 1.0) if self._queue else 0.0
+        share = min(len(records) / self._pace.busy_records, 1.0) if self._waiting else 0.0
         self._next_build = started + self._pace.build_s * share
+
+
+def _pop(queue: deque[Any], most: int) -> list[Any]:
+    return [queue.popleft() for _ in range(min(len(queue), most))]
 
 
 def _code_of(error: BaseException) -> ExitCode:

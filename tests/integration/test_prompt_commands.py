@@ -1,0 +1,32 @@
+"""Who sends a command waits for an answer, and does not wait for all the orders that have piled up before it."""
+
+import signal
+
+from tests.integration.installation import Installation, command, order, registration
+from tests.records import end_of
+
+_ENDS_WITHIN_S = 20.0
+_ORDERS = 100_000
+_BEGUN = 20_000
+_OVERTAKEN_BY = 6_000  # a partition holds 8,000 fetched orders and a batch of 2,000
+
+
+def test_a_command_does_not_wait_for_the_orders_that_piled_up(installation: Installation):
+    installation.send([registration("busy")])
+    [worker] = installation.start_workers("worker")
+    installation.wait_until(lambda: len(installation.results()) == 1)
+    worker.signal(signal.SIGTERM)
+    worker.wait(_ENDS_WITHIN_S)
+    installation.send(order("busy", f"order-{number}", 100) for number in range(_ORDERS))
+    [partition] = {record.partition for record in installation.read("customer.events")}
+    events = installation.topic("customer.events")
+    installation.wait_until(
+        lambda: end_of(installation.bootstrap, events, partition) > _BEGUN
+    )  # supervised: it starts again
+
+    installation.send([command("busy", "ChangeStatus", {"newStatus": "SUSPENDED", "reason": "a test"})])
+    published = end_of(installation.bootstrap, events, partition)
+    installation.wait_until(lambda: len(installation.results()) == 2)
+
+    [changed] = [event for event in installation.events() if event["type"] == "CustomerStatusChangedEvent"]
+    assert int(changed["sequence"]) - published < _OVERTAKEN_BY
