@@ -8,7 +8,10 @@ from worker.engine.unit import Table, Unit
 
 CUSTOMERS = Table("customers", b"C")
 
-_MAX_KEPT = 2_000  # decoded rows a partition; about 3 KiB each
+_KEPT_BYTES = (
+    2 << 20
+)  # of decoded rows a partition, counted as JSON; in memory they are several times as large
+_ROW_BYTES = 300  # an empty one counts too
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(CustomerRow).decode
@@ -28,21 +31,26 @@ def decode(value: bytes) -> CustomerRow:
 class CustomerRows:
     """The rows of one batch: decoded once, shared by all its inputs, and written once when the batch ends.
 
-    Rows stay decoded for the batches that follow, up to a bound: who orders once often orders again.
+    Rows stay decoded for the batches that follow, up to a bound: who orders once often orders again. The bound is one
+    of bytes, for a row grows with the days on which its customer ordered.
     """
 
     def __init__(self, unit: Unit) -> None:
         self._unit = unit
         self._rows: dict[str, CustomerRow] = unit.kept.setdefault(CUSTOMERS.name, {})
-        if len(self._rows) > _MAX_KEPT:
+        self._sizes: dict[str, int] = unit.kept.setdefault("customer sizes", {})
+        if sum(self._sizes.values()) > _KEPT_BYTES:
             self._rows.clear()
+            self._sizes.clear()
         self._changed: dict[str, CustomerRow] = {}
 
     def row(self, customer_id: str) -> CustomerRow:
         """The row; an empty one for a customer never heard of."""
         row = self._rows.get(customer_id)
         if row is None:
-            row = self._rows[customer_id] = read(self._unit, customer_id) or CustomerRow()
+            raw = self._unit.get(CUSTOMERS, customer_id.encode())
+            row = self._rows[customer_id] = CustomerRow() if raw is None else _decode(raw)
+            self._sizes[customer_id] = _ROW_BYTES + len(raw or b"")
         return row
 
     def changed(self, customer_id: str, row: CustomerRow) -> None:
@@ -53,5 +61,7 @@ class CustomerRows:
         """Write every changed row once; an empty row is deleted. Returns the customerIds."""
         empty = CustomerRow()
         for customer_id, row in self._changed.items():
-            self._unit.put(CUSTOMERS, customer_id.encode(), None if row == empty else _encode(row))
+            value = None if row == empty else _encode(row)
+            self._sizes[customer_id] = _ROW_BYTES + len(value or b"")
+            self._unit.put(CUSTOMERS, customer_id.encode(), value)
         return list(self._changed)

@@ -37,7 +37,7 @@ class Pace(NamedTuple):
     build_s: float = 0.05
     busy_records: int = 8
     max_records: int = 2_000
-    queue_records: int = 8_000
+    queue_records: int = 4_000
     deadline_s: float = 10.0
 
 
