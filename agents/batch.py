@@ -43,6 +43,8 @@ class Routing:
         self.dead_letters = catalogue.dead_letters.name
         self.inbox = catalogue.inbox.name
         self.email_claims = catalogue.email_claims.name
+        # Somebody waits for what follows from these.
+        self.prompt = (self.commands, self.email_claims, self.inbox)
         self._partitions = partitions
         self._homes: dict[str, tuple[int, bytes]] = {}
         self._event_headers: dict[bytes, Headers] = {}

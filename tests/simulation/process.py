@@ -113,7 +113,7 @@ class SimulatedWorker:
             stores=self.stores,
             tables=ALL,
             inputs=self.inputs,
-            prompt=(self.routing.commands, self.routing.email_claims, self.routing.inbox),
+            prompt=self.routing.prompt,
             process=Processor(self.routing, _RULES, lambda *_: None, clock=lambda: self.log.now),
             pace=_PACE,
         )

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from time import perf_counter
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -106,16 +106,16 @@ def test_a_raw_value_without_a_card_number_is_left_alone() -> None:
 
 
 def test_megabytes_without_digits_cost_next_to_nothing() -> None:
-    began = perf_counter()
+    began = process_time()
     for value in (b"x" * (5 << 20), bytes(5 << 20)):
         assert not bytes_contain_card_number(value)
-    assert perf_counter() - began < 0.1
+    assert process_time() - began < 0.05
 
 
 def test_a_megabyte_of_digits_is_searched_in_time() -> None:
-    began = perf_counter()
+    began = process_time()
     assert not bytes_contain_card_number(b"1 " * 524_288)
-    assert perf_counter() - began < 5
+    assert process_time() - began < 2
 
 
 def _check_digit(body: str) -> int:

@@ -63,7 +63,7 @@ def run(settings: Settings, bootstrap: str) -> int:
         stores=stores,
         tables=ALL,
         inputs=tuple(inputs.values()),
-        prompt=(routing.commands, routing.email_claims, routing.inbox),
+        prompt=routing.prompt,
         process=Processor(routing, rules, _counted(gateway, routing), begin_span=spans_from_environment()),
         observer=metrics.EngineMetrics(),
     )
