@@ -1,7 +1,7 @@
 """The processor of a partition: every record of a batch to its handler, then one write of what changed."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -45,21 +45,10 @@ class Processor:
             routing.inbox: self._inbox,
         }
 
-    def __call__(self, unit: Unit, records: Sequence[Any]) -> Callable[[], None]:
-        """Process records in order; returns what to call after the commit."""
+    def __call__(self, unit: Unit) -> "Work":
+        """Begin a batch."""
         batch = Batch(unit, self._routing, self._rules, int(self._clock() * 1000), self._begin_span)
-        handlers = self._handlers
-        for record in records:
-            if record.value is None:
-                continue
-            if record.headers or batch.trace:  # most records belong to no trace
-                batch.follow(record)
-            try:
-                handlers[record.topic](batch, record)
-            except DeadLettered as error:
-                batch.dead_letter(record, error)
-        changed = batch.customers.flush()
-        return lambda: self._committed(batch, changed, len(records))
+        return Work(batch, self._handlers, self._committed)
 
     def _inbox(self, batch: Batch, record: Source) -> None:
         headers = dict(record.headers)
@@ -78,6 +67,40 @@ class Processor:
             handler(batch, source, True)
         except DeadLettered as error:
             batch.dead_letter(source, error)
+
+
+class Work:
+    """The work on one batch. Fulfils worker.engine.partition.Work."""
+
+    def __init__(
+        self,
+        batch: Batch,
+        handlers: Mapping[str, Handler],
+        committed: Callable[[Batch, list[str], int], None],
+    ) -> None:
+        self._batch = batch
+        self._handlers = handlers
+        self._committed = committed
+        self._inputs = 0
+
+    def take(self, records: Sequence[Any]) -> None:
+        """Process records in order."""
+        self._inputs += len(records)
+        batch, handlers = self._batch, self._handlers
+        for record in records:
+            if record.value is None:
+                continue
+            if record.headers or batch.trace:  # most records belong to no trace
+                batch.follow(record)
+            try:
+                handlers[record.topic](batch, record)
+            except DeadLettered as error:
+                batch.dead_letter(record, error)
+
+    def finish(self) -> Callable[[], None]:
+        """Write what changed; returns what to call after the commit."""
+        changed = self._batch.customers.flush()
+        return lambda: self._committed(self._batch, changed, self._inputs)
 
 
 def _original(record: Source, headers: dict[str, bytes]) -> Source:

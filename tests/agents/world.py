@@ -135,7 +135,9 @@ class World:
         """One batch of a partition. crash: die before the commit, so that nothing of it remains."""
         records = self._take(partition)
         unit = Unit(partition, self.stores[partition])
-        committed = self._process(unit, records)
+        work = self._process(unit)
+        work.take(records)
+        committed = work.finish()
         if crash:
             return
         for (topic, number), outgoing in unit.outbox.items():

@@ -89,25 +89,34 @@ ENGINES = {"": Engine, "no-fence": UnfencedEngine, "at-least-once": AtLeastOnceE
 
 def adding_up(output: str) -> Processor:
     """What the toy does with a batch; output: the topic of the numbered events."""
+    return lambda unit: AddingUp(unit, output)
 
-    def process(unit: Unit, records: Sequence[Any]) -> Callable[[], None]:
-        sums: dict[bytes, dict[str, int]] = {}
+
+class AddingUp:
+    """Per key, how many numbers came, and their sum and xor. Fulfils worker.engine.partition.Work."""
+
+    def __init__(self, unit: Unit, output: str) -> None:
+        self._unit = unit
+        self._events = unit.out(output, unit.partition)
+        self._sums: dict[bytes, dict[str, int]] = {}
+
+    def take(self, records: Sequence[Any]) -> None:
         for record in records:
-            if record.key not in sums:
-                raw = unit.get(SUMS, record.key)
-                sums[record.key] = json.loads(raw) if raw else {"count": 0, "sum": 0, "xor": 0}
-            total = sums[record.key]
+            if record.key not in self._sums:
+                raw = self._unit.get(SUMS, record.key)
+                self._sums[record.key] = json.loads(raw) if raw else {"count": 0, "sum": 0, "xor": 0}
+            total = self._sums[record.key]
             number = json.loads(record.value)["id"]
             total["count"] += 1
             total["sum"] += number
             total["xor"] ^= number
             event = json.dumps({"id": number, "seq": total["count"]}).encode()
-            unit.out(output, unit.partition).append(Outgoing(record.key, event, []))
-        for key, total in sums.items():
-            unit.put(SUMS, key, json.dumps(total).encode())
-        return lambda: None
+            self._events.append(Outgoing(record.key, event, []))
 
-    return process
+    def finish(self) -> Callable[[], None]:
+        for key, total in self._sums.items():
+            self._unit.put(SUMS, key, json.dumps(total).encode())
+        return lambda: None
 
 
 def main() -> None:

@@ -63,8 +63,8 @@ def _forgetful_batches() -> Iterator[None]:
     """The last record of a batch is not processed, and what is read next moves the position past it."""
     original = partition.Partition._transact
 
-    async def transact(self: partition.Partition, records: list[Any]) -> None:
-        await original(self, records[:-1] or records)
+    async def transact(self: partition.Partition, prompt: list[Any], bulk: list[Any]) -> None:
+        await original(self, prompt, bulk[:-1] if prompt else bulk[:-1] or bulk)
 
     with patch.object(partition.Partition, "_transact", transact):
         yield

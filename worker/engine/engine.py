@@ -50,6 +50,7 @@ class Engine:
         self._prompt = frozenset(prompt)
         self._process = process
         self._pace = pace or Pace()
+        self._turns = asyncio.Semaphore(self._pace.at_once)
         self._observer = observer or Observer()
         self._partitions: dict[int, Partition] = {}
         self._reader = Reader(client, self._observer)
@@ -81,6 +82,7 @@ class Engine:
                 self._process,
                 self.commit,
                 self._pace,
+                self._turns,
                 self._observer,
                 self._prompt,
             )

@@ -1,19 +1,22 @@
 """The loop of one partition number: the single writer of everything in that partition.
 
 Rules:
-- Records are queued in the order of their logs; a batch takes what is there. Prompt topics, on which somebody waits
-  for an answer, have a queue of their own, and up to half of a batch, before all that has piled up elsewhere.
-- Pace: an idle partition starts at once; a busy one lets a batch build, because small transactions cost as much as
-  large ones: the shorter, the fewer records the last batch had, so that few records do not wait for many.
+- Records are queued in the order of their logs, in two lanes: prompt topics, on which somebody waits for an answer, and
+  all others. A batch takes what is there of both, prompt records first and up to half of it.
+- Pace: an idle lane opens at once; a busy one lets a batch build, because small transactions cost as much as large
+  ones: the shorter, the fewer records its last batch had, so that few records do not wait for many.
+- Turns: large batches of all partitions share one thread, so only at_once of them are in the making, in the order in
+  which they asked. Prompt records and small batches do not wait for a turn, and a batch yields after every slice.
 - Positions are rows of the positions table, changed in the same transaction as everything else.
 - After the commit: local store, then whoever waits for results. Any error or missed deadline ends the process.
 """
 
 import asyncio
+import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from aiokafka import AIOKafkaProducer
 
@@ -24,25 +27,66 @@ from worker.engine.unit import Table, Unit
 
 POSITIONS = Table("positions", b"P")
 
-Processor = Callable[[Unit, Sequence[Any]], Callable[[], None]]
-"""Turns records into changes of a unit; returns what to do once they are committed and visible locally."""
+
+class Work(Protocol):
+    """Turns the records of one batch into changes of its unit."""
+
+    def take(self, records: Sequence[Any]) -> None:
+        """Process the next records."""
+
+    def finish(self) -> Callable[[], None]:
+        """Say that these were all. Returns what to do once they are committed and visible locally."""
+
+
+Processor = Callable[[Unit], Work]
 
 Commit = Callable[[AIOKafkaProducer, Unit], Any]
 
 
 class Pace(NamedTuple):
-    """How a batch builds. build_s: how long a busy partition waits, counted from the start of its last batch, in full
-    after one of busy_records; max_records: what ends the wait."""
+    """How a batch builds. build_s: how long a busy lane waits, counted from the start of its last batch, in full after
+    one of busy_records; max_records: what ends the wait. A batch of more than small_records is large, and at_once of
+    those may be in the making; slice_records: after how many it yields."""
 
     build_s: float = 0.05
     busy_records: int = 8
+    small_records: int = 100
+    slice_records: int = 100
     max_records: int = 2_000
     queue_records: int = 4_000
+    at_once: int = 2
     deadline_s: float = 10.0
 
 
+class Lane:
+    """Records that wait, in the order of their logs, and when the next batch may take of them."""
+
+    def __init__(self, pace: Pace) -> None:
+        self.records: deque[Any] = deque()
+        self._pace = pace
+        self._opens = 0.0
+
+    def opens_in_s(self) -> float | None:
+        """Seconds until it opens, 0 if it is open; None while it is empty."""
+        if not self.records:
+            return None
+        full = len(self.records) >= self._pace.max_records
+        return 0.0 if full else max(0.0, self._opens - time.monotonic())
+
+    def pop(self, most: int) -> list[Any]:
+        """The next records, none while it is closed."""
+        if self.opens_in_s() != 0.0:
+            return []
+        return [self.records.popleft() for _ in range(min(len(self.records), most))]
+
+    def batched(self, count: int, started: float) -> None:
+        """A batch with so many of its records, begun at that monotonic time, is done."""
+        busy = min(count / self._pace.busy_records, 1.0) if self.records else 0.0
+        self._opens = started + self._pace.build_s * busy
+
+
 class Partition:
-    """Queue and loop of one partition number."""
+    """Lanes and loop of one partition number. turns: shared by all partitions of a worker."""
 
     def __init__(
         self,
@@ -52,6 +96,7 @@ class Partition:
         process: Processor,
         commit: Commit,
         pace: Pace,
+        turns: asyncio.Semaphore,
         observer: Observer,
         prompt: frozenset[str] = frozenset(),
     ) -> None:
@@ -63,15 +108,16 @@ class Partition:
         self._process = process
         self._commit = commit
         self._pace = pace
+        self._turns = turns
+        self._turn: asyncio.Task[Any] | None = None  # asked for, or ours
         self._observer = observer
         self._kept: dict[str, dict[Any, Any]] = {}
         self._prompt_topics = prompt
-        self._prompt: deque[Any] = deque()
-        self._queue: deque[Any] = deque()
+        self._prompt = Lane(pace)
+        self._bulk = Lane(pace)
         self._wake = asyncio.Event()
         self._active = False
         self._task: asyncio.Task[None] | None = None
-        self._next_build = 0.0
 
     def positions(self) -> dict[str, int]:
         """Committed position per topic, from the positions table."""
@@ -96,57 +142,76 @@ class Partition:
             if not done:
                 die(ExitCode.DEADLINE, f"partition {self.number} did not finish its transaction in time")
             self._task = None
-        self._prompt.clear()
-        self._queue.clear()
+        self._prompt.records.clear()
+        self._bulk.records.clear()
 
     def put(self, topic: str, records: Sequence[Any]) -> None:
         """Queue records of one topic."""
-        self._queue_of(topic).extend(records)
+        self._lane_of(topic).records.extend(records)
         self._wake.set()
 
     def has_room(self, topic: str) -> bool:
         """Whether more of that topic should be fetched."""
-        return len(self._queue_of(topic)) < self._pace.queue_records
+        return len(self._lane_of(topic).records) < self._pace.queue_records
 
-    def _queue_of(self, topic: str) -> deque[Any]:
-        return self._prompt if topic in self._prompt_topics else self._queue
+    def _lane_of(self, topic: str) -> Lane:
+        return self._prompt if topic in self._prompt_topics else self._bulk
 
     async def _run(self) -> None:
         try:
             while self._active:
-                if not self._waiting:
-                    self._wake.clear()
-                    await self._wake.wait()
-                    continue
-                await self._let_build()
-                if self._active:
+                prompt = self._prompt.pop(self._pace.max_records // 2)
+                bulk = self._bulk.pop(self._pace.max_records - len(prompt)) if self._bulk_may_go() else []
+                if prompt or bulk:
                     async with asyncio.timeout(self._pace.deadline_s):
-                        await self._transact(self._take())
+                        await self._transact(prompt, bulk)
+                    if bulk:
+                        self._end_turn()
+                else:
+                    await self._change()
         except TimeoutError as error:
             die(ExitCode.DEADLINE, f"a batch of partition {self.number} missed its deadline", error=error)
         except StoreFailed as error:
             die(ExitCode.STORE_FAILED, str(error), error=error)
         except BaseException as error:
             die(_code_of(error), f"a batch of partition {self.number} failed", error=error)
+        finally:
+            self._end_turn()
 
-    async def _let_build(self) -> None:
-        wait = self._next_build - time.monotonic()
-        if wait > 0 and self._waiting < self._pace.max_records:
-            await asyncio.sleep(wait)
+    def _bulk_may_go(self) -> bool:
+        """Whether what has piled up is little, or has its turn; asks for the turn when it is open to be taken."""
+        if self._bulk.opens_in_s() != 0.0:
+            return False
+        if len(self._bulk.records) <= self._pace.small_records:
+            return True
+        if self._turn is None:
+            self._turn = asyncio.get_running_loop().create_task(self._turns.acquire())
+            self._turn.add_done_callback(lambda _: self._wake.set())
+        return self._turn.done()
 
-    @property
-    def _waiting(self) -> int:
-        return len(self._prompt) + len(self._queue)
+    def _end_turn(self) -> None:
+        if self._turn is not None:
+            if not self._turn.cancel():
+                self._turns.release()
+            self._turn = None
 
-    def _take(self) -> list[Any]:
-        most = self._pace.max_records
-        prompt = _pop(self._prompt, most // 2)
-        return prompt + _pop(self._queue, most - len(prompt))
+    async def _change(self) -> None:
+        """Wait until there may be something to take."""
+        closed = [seconds for lane in (self._prompt, self._bulk) if (seconds := lane.opens_in_s())]
+        self._wake.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(closed, default=None)):
+                await self._wake.wait()
 
-    async def _transact(self, records: list[Any]) -> None:
+    async def _transact(self, prompt: list[Any], bulk: list[Any]) -> None:
         started = time.monotonic()
+        records = prompt + bulk
         unit = Unit(self.number, self.store, self._kept)
-        committed = self._process(unit, records)
+        work = self._process(unit)
+        for piece in _slices(records, self._pace.slice_records):
+            work.take(piece)
+            await asyncio.sleep(0)
+        committed = work.finish()
         positions = {record.topic: record.offset + 1 for record in records}
         for topic, position in positions.items():
             unit.put(POSITIONS, topic.encode(), b"%d" % position)
@@ -156,12 +221,12 @@ class Partition:
         self.store.write({table.mark: rows for table, rows in unit.changes.items()}, offsets)
         committed()
         self._observer.committed(records, positions, ended - began)
-        share = min(len(records) / self._pace.busy_records, 1.0) if self._waiting else 0.0
-        self._next_build = started + self._pace.build_s * share
+        self._prompt.batched(len(prompt), started)
+        self._bulk.batched(len(bulk), started)
 
 
-def _pop(queue: deque[Any], most: int) -> list[Any]:
-    return [queue.popleft() for _ in range(min(len(queue), most))]
+def _slices(records: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    return (records[start : start + size] for start in range(0, len(records), size))
 
 
 def _code_of(error: BaseException) -> ExitCode:

@@ -1,0 +1,183 @@
+"""Whose batch is next: large ones of all partitions take turns, and who waits for an answer does not wait for one."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, NamedTuple
+
+import pytest
+
+from worker.engine.observer import Observer
+from worker.engine.partition import Pace, Partition
+from worker.engine.store import MemoryStore
+from worker.engine.unit import Unit
+
+PACE = Pace(build_s=0.0, small_records=2, at_once=1)
+COMMAND, ORDERS, FEW = ["command"], ["order"] * 3, ["order"] * 2
+
+
+class Record(NamedTuple):
+    topic: str
+    offset: int
+
+
+class Noted:
+    """A batch of which only is noted what it took."""
+
+    def __init__(self) -> None:
+        self.topics: list[str] = []
+
+    def take(self, records: Sequence[Any]) -> None:
+        self.topics += [record.topic for record in records]
+
+    def finish(self) -> Callable[[], None]:
+        return lambda: None
+
+
+class Worker:
+    """Partitions that take turns, and whose commits wait until they are let through.
+
+    begun: (partition, topics) of every batch whose commit was begun.
+    """
+
+    def __init__(self, pace: Pace, count: int) -> None:
+        self.begun: list[tuple[int, list[str]]] = []
+        self._commits: dict[int, asyncio.Event] = {number: asyncio.Event() for number in range(count)}
+        turns = asyncio.Semaphore(pace.at_once)
+        self.partitions = [self._partition(number, pace, turns) for number in range(count)]
+        for partition in self.partitions:
+            partition.start()
+
+    def _partition(self, number: int, pace: Pace, turns: asyncio.Semaphore) -> Partition:
+        batches: list[Noted] = []
+
+        def process(unit: Unit) -> Noted:
+            batches.append(Noted())
+            return batches[-1]
+
+        async def commit(producer: Any, unit: Unit) -> dict[bytes, int]:
+            self.begun.append((number, batches[-1].topics))
+            await self._commits[number].wait()
+            self._commits[number].clear()
+            return {}
+
+        producer: Any = None
+        prompt = frozenset({"command"})
+        return Partition(number, MemoryStore(), producer, process, commit, pace, turns, Observer(), prompt)
+
+    async def put(self, number: int, topics: Sequence[str]) -> None:
+        for offset, topic in enumerate(topics):
+            self.partitions[number].put(topic, [Record(topic, offset)])
+        await self.settle()
+
+    async def commit(self, number: int) -> None:
+        """Let the batch at hand through."""
+        self._commits[number].set()
+        await self.settle()
+
+    async def settle(self) -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    async def end(self) -> None:
+        stopping = [asyncio.create_task(partition.stop()) for partition in self.partitions]
+        while not all(task.done() for task in stopping):
+            for number in self._commits:
+                await self.commit(number)
+
+
+@pytest.fixture
+async def worker() -> AsyncIterator[Callable[..., Worker]]:
+    made: list[Worker] = []
+
+    def make(pace: Pace = PACE) -> Worker:
+        made.append(Worker(pace, 3))
+        return made[-1]
+
+    yield make
+    for each in made:
+        await each.end()
+
+
+async def test_a_large_batch_waits_for_the_one_before_it_and_then_goes(worker):
+    w = worker()
+    await w.put(0, ORDERS)
+    await w.put(1, ORDERS)
+    assert w.begun == [(0, ORDERS)]
+
+    await w.commit(0)
+    assert w.begun == [(0, ORDERS), (1, ORDERS)]
+
+
+async def test_as_many_large_batches_as_may_be_are_in_the_making(worker):
+    w = worker(PACE._replace(at_once=2))
+    for number in range(3):
+        await w.put(number, ORDERS)
+    assert w.begun == [(0, ORDERS), (1, ORDERS)]
+
+
+async def test_who_asked_first_goes_first(worker):
+    w = worker()
+    await w.put(0, ORDERS)
+    await w.put(2, ORDERS)
+    await w.put(1, ORDERS)
+    await w.put(0, ORDERS)  # asks again when its first is done
+    for number in (0, 2, 1):
+        await w.commit(number)
+    assert [number for number, _ in w.begun] == [0, 2, 1, 0]
+
+
+async def test_a_command_does_not_wait_for_a_turn(worker):
+    w = worker()
+    await w.put(0, ORDERS)
+    await w.put(1, ORDERS)
+    await w.put(1, COMMAND)
+    assert w.begun == [(0, ORDERS), (1, COMMAND)]
+
+    await w.commit(1)
+    await w.commit(0)
+    assert w.begun[2:] == [(1, ORDERS)]
+
+
+async def test_commands_without_end_do_not_keep_orders_from_their_turn(worker):
+    w = worker()
+    await w.put(0, ORDERS)
+    await w.put(1, ORDERS)
+    await w.put(1, COMMAND)
+    await w.put(1, COMMAND)
+    await w.commit(0)
+    await w.commit(1)
+    assert w.begun[2:] == [(1, COMMAND + ORDERS)]
+
+
+async def test_a_small_batch_does_not_wait_for_a_turn(worker):
+    w = worker()
+    await w.put(0, ORDERS)
+    await w.put(1, FEW)
+    assert w.begun == [(0, ORDERS), (1, FEW)]
+
+
+async def test_a_partition_that_leaves_gives_its_place_back(worker):
+    w = worker()
+    for number in range(3):
+        await w.put(number, ORDERS)
+    await w.partitions[1].stop()
+    await w.commit(0)
+    assert w.begun == [(0, ORDERS), (2, ORDERS)]
+
+
+async def test_a_partition_that_leaves_with_the_turn_gives_it_back(worker):
+    w = worker()
+    await w.put(0, ORDERS)
+    await w.put(1, ORDERS)
+    stopping = asyncio.create_task(w.partitions[0].stop())
+    await w.commit(0)
+    await stopping
+    assert w.begun == [(0, ORDERS), (1, ORDERS)]
+
+
+async def test_a_batch_lets_others_on_after_every_slice(worker):
+    w = worker(PACE._replace(small_records=1_000, slice_records=10))
+    w.partitions[0].put("order", [Record("order", offset) for offset in range(1_000)])
+    w.partitions[1].put("command", [Record("command", 0)])
+    await w.settle()
+    assert [number for number, _ in w.begun] == [1]
