@@ -3,21 +3,17 @@
 Usage: python -m tests.benchmarks [--full] [--help]
 """
 
-import tempfile
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markdown import Markdown
 
 from tests.benchmarks import peers, report
-from tests.benchmarks.kafka import BROKER_PROPERTIES
 from tests.benchmarks.orders import Workload
 from tests.benchmarks.peers import BUILD, Peer
 from tests.benchmarks.results import Benchmark
-from tests.benchmarks.runner import Plan, Runner, console, progress_bar
-from worker.broker import EmbeddedKafka
+from tests.benchmarks.runner import Plan, console, runner
 
 FULL_ORDERS, FULL_CUSTOMERS, FULL_ROUNDS = 1_000_000, (10_000, 1_000_000), 3
 
@@ -44,21 +40,18 @@ def main(
     """Measure the worker and its peers; the report goes to build/bench."""
     if full:
         orders, customers, rounds = FULL_ORDERS, list(FULL_CUSTOMERS), FULL_ROUNDS
-    plan = Plan(rounds, faust_orders, latency_s, posts, with_recovery)
+    plan = Plan(rounds, faust_orders, latency_s, posts, restarts=with_recovery)
     shapes = shape or list(Shape)
     workloads = [
         Workload(orders, count, each is Shape.ZIPF) for count in customers or [10_000] for each in shapes
     ]
     chosen, notes = _choose(peer)
     benchmark = Benchmark(report.describe_machine(), notes=notes)
-    with progress_bar() as told, tempfile.TemporaryDirectory(prefix="customer-context-bench-") as name:
-        folder = Path(name)
-        with EmbeddedKafka(folder / "kafka", properties=BROKER_PROPERTIES) as broker:
-            runner = Runner(broker, folder, plan, told)
-            for workload in workloads:
-                besides = workload.zipf == (shapes[-1] is Shape.ZIPF)
-                benchmark.comparisons.append(runner.compare(workload, chosen, besides))
-                _write(benchmark)  # each time: a long run that fails later has shown something
+    with runner() as running:
+        for workload in workloads:
+            besides = workload.zipf == (shapes[-1] is Shape.ZIPF)
+            benchmark.comparisons.append(running.compare(workload, chosen, plan, besides))
+            _write(benchmark)  # each time: a long run that fails later has shown something
     console.print(Markdown(report.markdown(benchmark)))
     console.print("written to build/bench/report.md and report.svg")
 

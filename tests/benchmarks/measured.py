@@ -80,6 +80,12 @@ class MeasuredProcess:
                 tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-20:])
                 raise PeerEnded(f"exit code {process.returncode}; its log ends with:\n{tail}")
 
+    def kill(self) -> None:
+        """SIGKILL; returns when it is gone."""
+        for process in self._processes:
+            process.kill()
+            process.wait()
+
     @property
     def peak_bytes(self) -> int:
         """The largest resident size so far, by the kernel's own high-water mark where it keeps one."""
@@ -106,6 +112,11 @@ class MeasuredProcess:
             self.samples.append(Sample(time.time(), cpu, broker))
             if self._over.wait(LOOK_EVERY_S):
                 return
+
+
+def folder_bytes(folder: Path) -> int:
+    """What the files in it hold. Nobody writes there any more."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _cpu_s(process: psutil.Process) -> float:

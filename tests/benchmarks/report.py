@@ -62,6 +62,8 @@ def markdown(benchmark: Benchmark) -> str:
         ]
         parts += ["", *(faults or ["Every final sum was right, for every peer and in every round."])]
         parts.append("All exactly-once peers published the same events: ids, sequences and data.")
+    for part in benchmark.parts:
+        parts += ["", *part]
     return "\n".join(parts) + "\n"
 
 
@@ -137,12 +139,8 @@ def _throughput(comparison: Comparison) -> list[str]:
     rows = []
     for results in comparison.peers:
         fewer = results.workload.orders != comparison.workload.orders
-        cells = [results.peer.name + (f" ({results.workload.orders:,} orders)" if fewer else "")]
-        for figure in FIGURES:
-            low, high = (f"{value:,.{figure.digits}f}" for value in results.range(figure))
-            spread = f" ({low} to {high})" if low != high else ""
-            cells.append(f"{results.median(figure):,.{figure.digits}f}{spread}")
-        rows.append(cells)
+        name = results.peer.name + (f" ({results.workload.orders:,} orders)" if fewer else "")
+        rows.append([name, *medians(results, FIGURES)])
     return table(["median (range)", *(figure.title for figure in FIGURES)], rows)
 
 
@@ -160,7 +158,7 @@ def _ratios(comparison: Comparison) -> list[str]:
 
 
 def _waiting(comparison: Comparison) -> list[str]:
-    rows = [_waits(results) for results in comparison.peers if results.orders or results.recovery]
+    rows = [_waits(results) for results in comparison.peers if results.orders or results.restarts]
     if not rows:
         return []
     titles = [
@@ -178,10 +176,20 @@ def _waits(results: PeerResults) -> list[str]:
     cells = [results.peer.name]
     for latency in (results.orders, results.posts):
         cells += [_NONE, _NONE] if latency is None else [f"{latency.p50:.1f}", f"{latency.p99:.1f}"]
-    recovery = results.recovery
+    restarts = results.restarts
     return cells + (
-        [_NONE, _NONE] if recovery is None else [f"{recovery.intact_s:.1f}", f"{recovery.deleted_s:.1f}"]
+        [_NONE, _NONE] if restarts is None else [f"{restarts.intact_s:.1f}", f"{restarts.deleted_s:.1f}"]
     )
+
+
+def medians(results: PeerResults, figures: Sequence[Figure]) -> list[str]:
+    """The median of each figure, with its range where there is one."""
+    cells = []
+    for figure in figures:
+        low, high = (f"{value:,.{figure.digits}f}" for value in results.range(figure))
+        spread = f" ({low} to {high})" if low != high else ""
+        cells.append(f"{results.median(figure):,.{figure.digits}f}{spread}")
+    return cells
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

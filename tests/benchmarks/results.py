@@ -1,6 +1,6 @@
 """Everything one benchmark found, and the figures made of it: medians, ranges, ratios."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tests.benchmarks.latency import Latency
 from tests.benchmarks.orders import Workload
 from tests.benchmarks.peers import OURS, Peer
-from tests.benchmarks.recovery import Recovery
+from tests.benchmarks.restart import Restarts
 from tests.benchmarks.throughput import Throughput
 
 
@@ -31,16 +31,24 @@ FIGURES = (
 )
 
 
+class Stored(NamedTuple):
+    """Bytes of a peer's local files in one run: before the orders, and in the end."""
+
+    registered: int
+    worked_off: int
+
+
 @dataclass
 class PeerResults:
-    """One peer on one workload. runs: one a round; latency and recovery: of the last round."""
+    """One peer on one workload. runs, stored: one a round; latency and restarts: of the last round."""
 
     peer: Peer
     workload: Workload
     runs: list[Throughput] = field(default_factory=list)
+    stored: list[Stored] = field(default_factory=list)
     orders: Latency | None = None
     posts: Latency | None = None
-    recovery: Recovery | None = None
+    restarts: Restarts | None = None
 
     def median(self, figure: Figure) -> float:
         return median(figure.of(run) for run in self.runs)
@@ -75,8 +83,9 @@ class Comparison:
 
 @dataclass
 class Benchmark:
-    """machine, notes: what a reader has to know, one sentence each."""
+    """machine, notes: what a reader has to know, one sentence each. parts: lines of Markdown of what else was measured."""
 
     machine: str
     comparisons: list[Comparison] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    parts: list[Sequence[str]] = field(default_factory=list)

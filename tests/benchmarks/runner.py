@@ -1,6 +1,7 @@
 """Runs the peers in turn, round after round: topics, registrations, orders, figures, and what is measured besides."""
 
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -9,12 +10,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from tests.benchmarks import latency, peers, recovery
-from tests.benchmarks.kafka import Ends, Site
-from tests.benchmarks.measured import MeasuredProcess
+from tests.benchmarks import latency, peers, restart
+from tests.benchmarks.kafka import BROKER_PROPERTIES, Ends, Site
+from tests.benchmarks.measured import MeasuredProcess, folder_bytes
 from tests.benchmarks.orders import Workload
 from tests.benchmarks.peers import Peer
-from tests.benchmarks.results import Comparison, PeerResults
+from tests.benchmarks.results import Comparison, PeerResults, Stored
 from tests.benchmarks.throughput import WrongResult, load, measure, register, start, work_off
 from worker.broker import EmbeddedKafka
 from worker.broker.ports import free_port
@@ -30,10 +31,15 @@ class Plan:
     """
 
     rounds: int
-    faust_orders: int
-    latency_s: float
-    posts: int
-    recovery: bool
+    faust_orders: int = 0
+    latency_s: float = 0.0
+    posts: int = 0
+    restarts: bool = False
+
+    def workload_of(self, peer: Peer, workload: Workload) -> Workload:
+        """What that peer gets of it."""
+        few = min(workload.orders, self.faust_orders)
+        return replace(workload, orders=few) if peer is peers.FAUST else workload
 
 
 class Bar:
@@ -55,73 +61,88 @@ def progress_bar() -> Iterator[Bar]:
         yield Bar(progress, progress.add_task("starting Kafka", total=None))
 
 
+@contextmanager
+def runner() -> Iterator["Runner"]:
+    """A runner on a broker of its own, with a line of progress; all its files are gone when it is left."""
+    with progress_bar() as told, tempfile.TemporaryDirectory(prefix="customer-context-bench-") as name:
+        folder = Path(name)
+        with EmbeddedKafka(folder / "kafka", properties=BROKER_PROPERTIES) as broker:
+            yield Runner(broker, folder, told)
+
+
 class Runner:
     """Runs peers on one broker; every run has a site and a folder of its own."""
 
-    def __init__(self, broker: EmbeddedKafka, folder: Path, plan: Plan, told: Bar) -> None:
-        self._broker = broker
+    def __init__(self, broker: EmbeddedKafka, folder: Path, told: Bar) -> None:
         self._folder = folder
-        self._plan = plan
-        self._told = told
         self._runs = 0
+        self.broker = broker
+        self.told = told
 
-    def compare(self, workload: Workload, chosen: Sequence[Peer], besides: bool) -> Comparison:
-        """All of them, one after the other, as often as there are rounds. besides: latency and recovery too."""
-        results = [PeerResults(peer, self._workload_of(peer, workload)) for peer in chosen]
-        for number in range(1, self._plan.rounds + 1):
+    def compare(self, workload: Workload, chosen: Sequence[Peer], plan: Plan, besides: bool) -> Comparison:
+        """All of them, one after the other, as often as there are rounds. besides: latency and restarts too."""
+        results = [PeerResults(peer, plan.workload_of(peer, workload)) for peer in chosen]
+        for number in range(1, plan.rounds + 1):
             for each in results:
-                self._run(each, besides and number == self._plan.rounds)
-                run = each.runs[-1]
-                console.print(
-                    f"round {number}, {each.peer.name}: [bold]{run.orders_per_s:,.0f} orders/s[/bold], "
-                    f"{run.cpu_per_1000:.4f} CPU s per 1,000, {run.peak_mb:.0f} MB"
-                    + (f", [red]{', '.join(run.faults)}[/red]" if run.faults else ", sums agree")
-                )
+                self.run(each, plan if besides and number == plan.rounds else None)
         comparison = Comparison(workload, results)
         if not comparison.fingerprints_agree():
             raise WrongResult("the exactly-once peers did not all publish the same events")
         return comparison
 
-    def _workload_of(self, peer: Peer, workload: Workload) -> Workload:
-        few = min(workload.orders, self._plan.faust_orders)
-        return replace(workload, orders=few) if peer is peers.FAUST else workload
+    def run(self, results: PeerResults, besides: Plan | None = None) -> None:
+        """One more run, whose figures are added to the results. besides: what else to measure, in the same run."""
+        with self.place(results.peer.key) as (site, folder):
+            self._measure(results, site, folder, besides)
+        run = results.runs[-1]
+        console.print(
+            f"{results.workload.name}, {results.peer.name}: [bold]{run.orders_per_s:,.0f} orders/s[/bold], "
+            f"{run.cpu_per_1000:.4f} CPU s per 1,000, {run.peak_mb:.0f} MB"
+            + (f", [red]{', '.join(run.faults)}[/red]" if run.faults else ", sums agree")
+        )
 
-    def _run(self, results: PeerResults, besides: bool) -> None:
+    @contextmanager
+    def place(self, key: str) -> Iterator[tuple[Site, Path]]:
+        """Topics of a run's own and a folder for state. key: for their names."""
         self._runs += 1
-        site = Site(self._broker.bootstrap, f"bench{self._runs}-{results.peer.key}.")
+        site = Site(self.broker.bootstrap, f"bench{self._runs}-{key}.")
         folder = self._folder / f"run{self._runs}" / "state"
         site.create_topics()
         try:
-            self._measure(results, site, folder, besides)
+            yield site, folder
         finally:
             site.delete_topics()
         shutil.rmtree(folder.parent)
 
-    def _measure(self, results: PeerResults, site: Site, folder: Path, besides: bool) -> None:
-        peer, workload, pid = results.peer, results.workload, self._broker.pid
+    def _measure(self, results: PeerResults, site: Site, folder: Path, besides: Plan | None) -> None:
+        peer, workload, pid = results.peer, results.workload, self.broker.pid
         if peer.registers:
             with start(peer, site, folder, pid) as process:
-                register(peer, site, workload, process, self._told)
-        expected = load(site, workload, self._told)
+                register(peer, site, workload, process, self.told)
+        registered = folder_bytes(folder)
+        expected = load(site, workload, self.told)
         before = Ends(site.bootstrap, site.catalogue.events.name).offsets()
         port = free_port()
         with start(peer, site, folder, pid, port) as process:
-            published = work_off(peer, site, expected, process, before, self._told)
+            published = work_off(peer, site, expected, process, before, self.told)
             results.runs.append(measure(peer, process, published, expected))
             if besides:
-                self._latencies(results, site, process, port)
-        if besides and self._plan.recovery:
-            self._told(f"{peer.name}: recovery", 0, 1)
-            results.recovery = recovery.of_peer(peer, site, folder, pid)
+                self._latencies(results, site, process, port, besides)
+        results.stored.append(Stored(registered, folder_bytes(folder)))
+        if besides and besides.restarts:
+            self.told(f"{peer.name}: restarts", 0, 1)
+            results.restarts = restart.of_peer(peer, site, folder, pid, expected)
 
-    def _latencies(self, results: PeerResults, site: Site, process: MeasuredProcess, port: int) -> None:
-        peer, plan = results.peer, self._plan
+    def _latencies(
+        self, results: PeerResults, site: Site, process: MeasuredProcess, port: int, plan: Plan
+    ) -> None:
+        peer = results.peer
         if plan.latency_s:
-            self._told(f"{peer.name}: latency", 0, 1)
+            self.told(f"{peer.name}: latency", 0, 1)
             results.orders = latency.of_orders(site, results.workload.customers, plan.latency_s)
             process.check()
             if results.orders.missing and peer.exactly_once:
                 raise WrongResult(f"{peer.name}: {results.orders.missing} orders without an event")
         if plan.posts and peer is peers.OURS:
-            self._told(f"{peer.name}: HTTP", 0, 1)
+            self.told(f"{peer.name}: HTTP", 0, 1)
             results.posts = latency.of_registrations(f"http://127.0.0.1:{port}", plan.posts)

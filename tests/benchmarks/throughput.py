@@ -85,11 +85,17 @@ def work_off(
     return read(site, _wait(ends, before, expected.events, process, told, peer.name))
 
 
-def measure(peer: Peer, process: MeasuredProcess, published: Published, expected: Expected) -> Throughput:
-    """The figures of a run. Raises WrongResult."""
+def check(peer: Peer, published: Published, expected: Expected) -> tuple[str, ...]:
+    """What is wrong, in words. Raises WrongResult when something is, and the peer promises exactly-once."""
     faults = tuple(published.faults(expected))
     if faults and peer.exactly_once:
         raise WrongResult(f"{peer.name}: {', '.join(faults)}")
+    return faults
+
+
+def measure(peer: Peer, process: MeasuredProcess, published: Published, expected: Expected) -> Throughput:
+    """The figures of a run. Raises WrongResult."""
+    faults = check(peer, published, expected)
     stamps = published.appended_ms
     first, last = (int(len(stamps) * share) for share in STEADY)
     start, end, orders = stamps[first] / 1000, stamps[last] / 1000, last - first

@@ -1,0 +1,57 @@
+"""How long a stopped peer takes to be back: from its start to the visible event of an order that was waiting for it.
+
+Two ways: with its local files as it left them, and with none, so that all state comes from the changelogs.
+"""
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.benchmarks.kafka import Ends, Loader, Site
+from tests.benchmarks.measured import MeasuredProcess
+from tests.benchmarks.orders import Expected, make_order
+from tests.benchmarks.peers import Peer
+from tests.benchmarks.throughput import start
+
+_FIRST_NUMBER = 0x90000000  # beyond any workload's, and those of the latency
+_LOOK_EVERY_S = 0.02
+_WITHIN_S = 180.0
+
+
+@dataclass(frozen=True)
+class Restarts:
+    """Seconds."""
+
+    intact_s: float
+    deleted_s: float
+
+
+def of_peer(peer: Peer, site: Site, folder: Path, broker_pid: int, expected: Expected) -> Restarts:
+    """The peer has been stopped; it is stopped again afterwards. expected: gets the orders that wait for it."""
+    with back(peer, site, folder, broker_pid, expected) as (_, intact_s):
+        pass
+    shutil.rmtree(folder)
+    with back(peer, site, folder, broker_pid, expected) as (_, deleted_s):
+        pass
+    return Restarts(intact_s, deleted_s)
+
+
+@contextmanager
+def back(
+    peer: Peer, site: Site, folder: Path, broker_pid: int, expected: Expected, web_port: int = 0
+) -> Iterator[tuple[MeasuredProcess, float]]:
+    """The stopped peer, started again, and the seconds that it took."""
+    ends = Ends(site.bootstrap, site.catalogue.events.name)
+    before = ends.offsets()
+    Loader(site, linger_ms=0).orders([make_order(_FIRST_NUMBER + expected.orders, 0, 1_000)], expected)
+    with start(peer, site, folder, broker_pid, web_port) as process:
+        began = time.monotonic()
+        while ends.offsets() == before:
+            process.check()
+            if time.monotonic() - began > _WITHIN_S:
+                raise RuntimeError(f"{peer.name} was not back within {_WITHIN_S:.0f} s")
+            time.sleep(_LOOK_EVERY_S)
+        yield process, time.monotonic() - began
