@@ -1,18 +1,22 @@
 """Commands: every delivery is answered; one customer's are applied in log order; an email is claimed before it is used.
 
 The saga of an email (DESIGN, section 5): `claim` parks the command in its row and asks the partition of the email's
-hash; `answered` completes or rejects it, and then works off the commands that queued behind it.
+hash; `answered` completes or rejects it, and then works off the commands that queued behind it. An erasure, which
+queues like any other command, gives the email back and leaves nothing of what former commands said.
 """
+
+from collections.abc import Sequence
 
 import msgspec
 
 from agents.batch import Batch
 from agents.purchases import release_waiting
 from tables import command_results, waiting
-from tables.command_results import RememberedResult
+from tables.command_results import FORGOTTEN, RememberedResult
 from tables.waiting import Source
 from worker.domain.decide import claimed_email, decide, released_email
-from worker.domain.messages import Command, RegisterCustomer, UpdateProfile
+from worker.domain.events import Event
+from worker.domain.messages import Command, EraseCustomer, RegisterCustomer, UpdateProfile
 from worker.domain.rejections import Rejected, RejectionCode
 from worker.domain.state import CustomerRow, PendingClaim
 from worker.engine.unit import Outgoing
@@ -59,14 +63,14 @@ def answered(batch: Batch, answer: ClaimAnswer) -> None:
 def _handle(batch: Batch, row: CustomerRow, received: ReceivedCommand) -> None:
     known = command_results.read(batch.unit, received.customer_id, received.command_id)
     if known is not None:
-        if known.fingerprint == received.fingerprint:
+        if known.answers(received.command_type, received.fingerprint):
             batch.answer(known.result)
         else:
             batch.answer(_conflict(row, received))
         return
     command = received.command
     if command is None:
-        _remember(batch, received.fingerprint, _invalid(row, received))
+        _remember(batch, row, received.fingerprint, _invalid(row, received))
         return
     try:
         events = decide(row.customer, command, batch.rules, batch.ledger(command.customer_id))
@@ -77,9 +81,23 @@ def _handle(batch: Batch, row: CustomerRow, received: ReceivedCommand) -> None:
     if email is not None and isinstance(command, RegisterCustomer | UpdateProfile):
         _claim(batch, row, PendingClaim(command, received.fingerprint), email)
         return
-    if events:
-        batch.record(row, command.command_id, command.command_id, command.correlation_id, events)
+    if isinstance(command, EraseCustomer):
+        _erase(batch, row, command, events)
+    elif events:
+        _record(batch, row, command, events)
     _finish(batch, row, command, received.fingerprint)
+
+
+def _erase(batch: Batch, row: CustomerRow, command: EraseCustomer, events: Sequence[Event]) -> None:
+    released, old_claim = released_email(row.customer, command), row.email_claim
+    _record(batch, row, command, events)
+    row.email_claim = None
+    command_results.forget(batch.unit, command.customer_id)
+    _release(batch, command, released, old_claim)
+
+
+def _record(batch: Batch, row: CustomerRow, command: Command, events: Sequence[Event]) -> None:
+    batch.record(row, command.command_id, command.command_id, command.correlation_id, events)
 
 
 def _claim(batch: Batch, row: CustomerRow, pending: PendingClaim, email: str) -> None:
@@ -94,11 +112,10 @@ def _complete(batch: Batch, row: CustomerRow, pending: PendingClaim) -> None:
     command = msgspec.structs.replace(pending.command, expected_version=None)
     released, old_claim = released_email(row.customer, command), row.email_claim
     events = decide(row.customer, command, batch.rules, batch.ledger(command.customer_id))
-    batch.record(row, command.command_id, command.command_id, command.correlation_id, events)
+    _record(batch, row, command, events)
     row.email_claim = command.command_id
     _finish(batch, row, command, pending.fingerprint)
-    if released is not None and old_claim is not None:
-        _to_claims(batch, released, ReleaseEmail(old_claim, command.customer_id))
+    _release(batch, command, released, old_claim)
     if row.waiting and row.customer is not None:
         release_waiting(batch, row, row.customer)
 
@@ -119,6 +136,12 @@ def _work_off_queue(batch: Batch, row: CustomerRow, customer_id: str) -> None:
 
 def _place(number: int) -> str:
     return f"{number:010d}"
+
+
+def _release(batch: Batch, command: Command, email: str | None, claim_id: str | None) -> None:
+    """Give an email back; claim_id: the claim that held it. Nothing without either."""
+    if email is not None and claim_id is not None:
+        _to_claims(batch, email, ReleaseEmail(claim_id, command.customer_id))
 
 
 def _to_claims(batch: Batch, email: str, message: ClaimEmail | ReleaseEmail) -> None:
@@ -144,11 +167,13 @@ def _finish(
         code=msgspec.UNSET if rejected is None else rejected.code.value,
         detail=msgspec.UNSET if rejected is None or not rejected.detail else rejected.detail,
     )
-    _remember(batch, fingerprint, result)
+    _remember(batch, row, fingerprint, result)
 
 
-def _remember(batch: Batch, fingerprint: str, result: CommandResult) -> None:
-    command_results.put(batch.unit, RememberedResult(fingerprint, batch.now, result))
+def _remember(batch: Batch, row: CustomerRow, fingerprint: str, result: CommandResult) -> None:
+    erased = row.customer is not None and row.customer.erased
+    kept = FORGOTTEN if erased else fingerprint
+    command_results.put(batch.unit, RememberedResult(kept, batch.now, result))
     batch.answer(result)
 
 

@@ -1,4 +1,8 @@
-"""command_results: customerId, commandId -> the first result and what the command said; kept at least 7 days."""
+"""command_results: customerId, commandId -> the first result and what the command said; kept at least 7 days.
+
+What it said is a hash, which whoever guesses name and email can find again: an erasure takes it away, and the result
+stays.
+"""
 
 import msgspec
 
@@ -7,6 +11,7 @@ from worker.engine.unit import Table, Unit
 from worker.wire.results import CommandResult
 
 COMMAND_RESULTS = Table("command_results", b"R")
+FORGOTTEN = ""  # in place of the fingerprint once the customer is erased
 
 
 class RememberedResult(msgspec.Struct, frozen=True):
@@ -15,6 +20,12 @@ class RememberedResult(msgspec.Struct, frozen=True):
     fingerprint: str
     at: int
     result: CommandResult
+
+    def answers(self, command_type: str | None, fingerprint: str) -> bool:
+        """Whether a command with this commandId is the one that was answered: by its type alone once it is forgotten."""
+        if self.fingerprint == FORGOTTEN:
+            return self.result.command_type == command_type
+        return self.fingerprint == fingerprint
 
 
 _encode = msgspec.json.Encoder().encode
@@ -31,3 +42,10 @@ def put(unit: Unit, remembered: RememberedResult) -> None:
     """Remember a result."""
     result = remembered.result
     unit.put(COMMAND_RESULTS, compound(result.customer_id, result.command_id), _encode(remembered))
+
+
+def forget(unit: Unit, customer_id: str) -> None:
+    """Take away what all commands of the customer said; their results stay."""
+    for key, raw in list(unit.scan(COMMAND_RESULTS, compound(customer_id, ""))):
+        forgotten = msgspec.structs.replace(_decode(raw), fingerprint=FORGOTTEN)
+        unit.put(COMMAND_RESULTS, key, _encode(forgotten))

@@ -1,4 +1,4 @@
-"""The order of a command's checks: exists, expectedVersion, already true, the rule."""
+"""The order of a command's checks: exists or erased, expectedVersion, already true, the rule."""
 
 from typing import Any
 
@@ -10,6 +10,7 @@ from worker.domain.messages import (
     AddPaymentMethod,
     ChangeStatus,
     Command,
+    EraseCustomer,
     RedeemPoints,
     RegisterCustomer,
     RemoveDeliveryAddress,
@@ -33,6 +34,7 @@ FIELDS: dict[type[Command], dict[str, Any]] = {
     RemovePaymentMethod: {"payment_method_id": "none"},
     RedeemPoints: {"points": 99, "reason": "why", "redemption_id": "r1"},
     UpgradeMembership: {"new_level": MembershipLevel.GOLD, "reason": "why"},
+    EraseCustomer: {"reason": "why"},
 }
 
 

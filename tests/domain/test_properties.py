@@ -15,6 +15,7 @@ from worker.domain.messages import (
     AddPaymentMethod,
     ChangeStatus,
     Command,
+    EraseCustomer,
     OrderCompleted,
     RedeemPoints,
     RegisterCustomer,
@@ -308,3 +309,27 @@ def test_a_customer_decoded_between_any_two_messages_goes_on_the_same(messages):
         outcome(stored, message)
         stored.customer = msgspec.json.decode(msgspec.json.encode(stored.now), type=Customer)
     assert stored.now == kept.now
+
+
+WHO = ("name", "email", "phone", "birth_date", "addresses", "payment_methods", "preferences")
+NOBODY = without(Customer(id="c1", name="", email=""))
+
+
+@settings(max_examples=300, deadline=None)
+@given(stories, stories)
+def test_erasure_leaves_the_figures_of_any_story_alone_and_ends_it(messages, later):
+    story = registered()
+    for message in messages:
+        outcome(story, message)
+    before, told = without(story.now, *WHO), story.now.version
+    story.when(a(EraseCustomer, "erase", reason="why"))
+    assert without(story.now, *WHO) == before | {
+        "version": told + 1,
+        "sequence": before["sequence"] + 1,
+        "updated_at": story.now.updated_at,
+        "erased": True,
+    }
+    assert {field: getattr(story.now, field) for field in WHO} == {field: NOBODY[field] for field in WHO}
+    ended = story.encoded
+    assert all(isinstance(outcome(story, message), Rejected | DeadLettered) for message in later)
+    assert story.encoded == ended

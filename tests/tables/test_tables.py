@@ -3,7 +3,7 @@
 import pytest
 
 from tables import command_results, customers, email_claims, ledger, waiting
-from tables.command_results import RememberedResult
+from tables.command_results import FORGOTTEN, RememberedResult
 from tables.customers import CustomerRows
 from tables.email_claims import Claim
 from tables.ledger import CustomerLedger
@@ -107,3 +107,29 @@ def test_a_waiting_input_comes_back_byte_for_byte(store, key):
     assert waiting.read(committed, "c1", waiting.ORDER, "o1") == source
     assert list(waiting.scan(committed, "c1", waiting.ORDER)) == [("o1", source)]
     assert list(waiting.scan(committed, "c1", waiting.COMMAND)) == []
+
+
+def test_forgetting_what_a_customers_commands_said_leaves_their_results_and_other_customers_alone(store):
+    result = CommandResult("k1", "RegisterCustomer", "c1", "APPLIED", 1)
+    other = CommandResult("k1", "RegisterCustomer", "c10", "APPLIED", 1)
+    unit = unit_of(store)
+    for each in (result, other):
+        command_results.put(unit, RememberedResult("f", 7, each))
+    commit(unit, store)
+    unit = unit_of(store)
+    late = CommandResult("k2", "UpdateProfile", "c1", "APPLIED", 2)
+    command_results.put(unit, RememberedResult("g", 8, late))
+    command_results.forget(unit, "c1")
+    committed = commit(unit, store)
+    assert command_results.read(committed, "c1", "k1") == RememberedResult(FORGOTTEN, 7, result)
+    assert command_results.read(committed, "c1", "k2") == RememberedResult(FORGOTTEN, 8, late)
+    assert command_results.read(committed, "c10", "k1") == RememberedResult("f", 7, other)
+
+
+def test_a_forgotten_command_is_known_again_by_its_type_alone():
+    result = CommandResult("k1", "RegisterCustomer", "c1", "APPLIED", 1)
+    kept, forgotten = RememberedResult("f", 7, result), RememberedResult(FORGOTTEN, 7, result)
+    assert kept.answers("RegisterCustomer", "f")
+    assert not kept.answers("RegisterCustomer", "g")
+    assert forgotten.answers("RegisterCustomer", "g")
+    assert not forgotten.answers("UpdateProfile", "f")

@@ -59,6 +59,7 @@ EVENTS: dict[str, events.Event] = {
     "CustomerSpendingUpdatedEvent": events.CustomerSpendingUpdated(
         12_990, "USD", 250_000, 12_990, "o-1", "PURCHASE", 1_795_515_330_123
     ),
+    "CustomerErasedEvent": events.CustomerErased("asked for"),
 }
 
 COMMANDS: dict[str, dict[str, Any]] = {
@@ -92,6 +93,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
     "RemovePaymentMethod": {"paymentMethodId": "3b0f7e3c-7a2f-5d0c-8d7f-0c1d2e3f4a5b"},
     "RedeemPoints": {"points": 10, "reason": "voucher", "redemptionId": "r-1", "orderId": "o-1"},
     "UpgradeMembership": {"newLevel": "GOLD", "reason": "goodwill"},
+    "EraseCustomer": {"reason": "asked for"},
 }
 
 ORDER: dict[str, Any] = {

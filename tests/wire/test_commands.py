@@ -129,6 +129,9 @@ def test_an_update_of_the_profile_needs_all_three_and_null_clears_the_phone() ->
         ("RedeemPoints", {"points": 1.5}, {"points": "wrong_type"}),
         ("RedeemPoints", {"redemptionId": ""}, {"redemptionId": "too_short"}),
         ("UpgradeMembership", {"newLevel": "DIAMOND"}, {"newLevel": "unknown_value"}),
+        ("EraseCustomer", {"reason": None}, {"reason": "wrong_type"}),
+        ("EraseCustomer", {"reason": " "}, {"reason": "invalid_format"}),
+        ("EraseCustomer", {"reason": "x" * 501}, {"reason": "too_long"}),
     ],
 )
 def test_data_that_breaks_a_rule_is_answered_with_its_field(

@@ -147,6 +147,12 @@ class CustomerSpendingUpdated(Event, frozen=True):
     rules_version: str = ""  # not published: of the set in force on the order's day
 
 
+class CustomerErased(Event, frozen=True):
+    """Who the customer was is forgotten; what they spent and earned stays."""
+
+    reason: str
+
+
 class PaymentCounted(Event, frozen=True):
     """State only."""
 

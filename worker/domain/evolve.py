@@ -11,6 +11,7 @@ import msgspec
 from worker.domain.events import (
     STATE_ONLY,
     CustomerCreated,
+    CustomerErased,
     CustomerProfileUpdated,
     CustomerSpendingUpdated,
     CustomerStatusChanged,
@@ -30,6 +31,7 @@ from worker.domain.events import (
 )
 from worker.domain.spending import DAY_MS, annual_at, kept_from
 from worker.domain.state import Customer, Spending
+from worker.domain.values import Preferences
 
 _UNPUBLISHED = frozenset(STATE_ONLY)
 
@@ -192,6 +194,15 @@ def _vip_since(customer: Customer, event: CustomerVipUpgraded | VipMovedBack) ->
         _drop_days(spending.days, former, horizon)
 
 
+def _erased(customer: Customer, event: CustomerErased) -> None:
+    customer.erased = True
+    customer.name = customer.email = ""
+    customer.phone = customer.birth_date = None
+    customer.addresses = []
+    customer.payment_methods = []
+    customer.preferences = Preferences()
+
+
 def _payment_counted(customer: Customer, event: PaymentCounted) -> None:
     customer.payment_count += 1
     customer.paid[event.currency] = customer.paid.get(event.currency, 0) + event.amount
@@ -213,5 +224,6 @@ _CHANGES: dict[type[Event], Callable[[Customer, Any], None]] = {
     MembershipLevelUpgraded: _level_upgraded,
     CustomerVipUpgraded: _vip_since,
     VipMovedBack: _vip_since,
+    CustomerErased: _erased,
     PaymentCounted: _payment_counted,
 }

@@ -108,6 +108,10 @@ class UpgradeMembership(Command, frozen=True, kw_only=True, omit_defaults=True, 
     reason: str
 
 
+class EraseCustomer(Command, frozen=True, kw_only=True, omit_defaults=True, tag=True):
+    reason: str
+
+
 AnyCommand = (
     RegisterCustomer
     | UpdateProfile
@@ -120,4 +124,5 @@ AnyCommand = (
     | RemovePaymentMethod
     | RedeemPoints
     | UpgradeMembership
+    | EraseCustomer
 )

@@ -26,7 +26,10 @@ class Spending(msgspec.Struct, omit_defaults=True):
 
 
 class Customer(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """The aggregate root. Times in ms since 1970 UTC; version and sequence count from 1."""
+    """The aggregate root. Times in ms since 1970 UTC; version and sequence count from 1.
+
+    erased: for ever; then name and email are empty, and whatever else says who the customer was is as by default.
+    """
 
     id: str
     name: str
@@ -54,6 +57,7 @@ class Customer(msgspec.Struct, kw_only=True, omit_defaults=True):
     updated_at: int = 0
     version: int = 0
     sequence: int = 0
+    erased: bool = False
 
 
 class PendingClaim(msgspec.Struct, frozen=True, omit_defaults=True):

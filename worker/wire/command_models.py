@@ -197,6 +197,13 @@ class UpgradeMembershipData(CommandData):
     reason: fields.Reason
 
 
+class EraseCustomerData(CommandData):
+    """Erases who the customer is, for ever; what they spent and earned stays."""
+
+    command = messages.EraseCustomer
+    reason: fields.Reason
+
+
 COMMAND_MODELS: dict[str, type[CommandData]] = {
     model.command.__name__: model
     for model in (
@@ -211,5 +218,6 @@ COMMAND_MODELS: dict[str, type[CommandData]] = {
         RemovePaymentMethodData,
         RedeemPointsData,
         UpgradeMembershipData,
+        EraseCustomerData,
     )
 }

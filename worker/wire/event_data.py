@@ -10,6 +10,7 @@ from worker.wire.money import format_amount
 from worker.wire.published import (
     Address,
     CustomerCreatedEvent,
+    CustomerErasedEvent,
     CustomerProfileUpdatedEvent,
     CustomerSpendingUpdatedEvent,
     CustomerStatusChangedEvent,
@@ -146,6 +147,10 @@ def _spending(customer_id: str, event: events.CustomerSpendingUpdated) -> Custom
     )
 
 
+def _erased(customer_id: str, event: events.CustomerErased) -> CustomerErasedEvent:
+    return CustomerErasedEvent(customer_id, event.reason)
+
+
 # The domain's event → (its published name, what makes its data).
 PUBLISHED: dict[type[events.Event], tuple[str, Callable[[str, Any], msgspec.Struct]]] = {
     events.CustomerCreated: ("CustomerCreatedEvent", _created),
@@ -159,4 +164,5 @@ PUBLISHED: dict[type[events.Event], tuple[str, Callable[[str, Any], msgspec.Stru
     events.RewardPointsEarned: ("RewardPointsEarnedEvent", _earned),
     events.RewardPointsRedeemed: ("RewardPointsRedeemedEvent", _redeemed),
     events.CustomerSpendingUpdated: ("CustomerSpendingUpdatedEvent", _spending),
+    events.CustomerErased: ("CustomerErasedEvent", _erased),
 }

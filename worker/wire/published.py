@@ -151,6 +151,13 @@ class CustomerSpendingUpdatedEvent(msgspec.Struct, frozen=True, gc=False, rename
     spending_type: str
 
 
+class CustomerErasedEvent(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """The customer's personal data is gone, for ever; copies of it elsewhere have to go too."""
+
+    customer_id: str
+    reason: str
+
+
 DATA_TYPES: dict[str, type[msgspec.Struct]] = {
     kind.__name__: kind
     for kind in (
@@ -165,5 +172,6 @@ DATA_TYPES: dict[str, type[msgspec.Struct]] = {
         RewardPointsEarnedEvent,
         RewardPointsRedeemedEvent,
         CustomerSpendingUpdatedEvent,
+        CustomerErasedEvent,
     )
 }

@@ -1,4 +1,4 @@
-"""Commands. The checks come in the contract's order: exists, expectedVersion, already true, the rule.
+"""Commands. The checks come in the contract's order: exists or erased, expectedVersion, already true, the rule.
 
 Whether an email is free is not decided here but by the partition that owns the email: `claimed_email` says which one
 must be claimed before the events may be applied.
@@ -10,13 +10,14 @@ from worker.domain.decide.addresses import add_address, remove_address, set_defa
 from worker.domain.decide.levels import upgrade_membership
 from worker.domain.decide.payments import add_payment_method, remove_payment_method
 from worker.domain.decide.points import redeem_points
-from worker.domain.decide.profile import change_status, register, update_preferences, update_profile
+from worker.domain.decide.profile import change_status, erase, register, update_preferences, update_profile
 from worker.domain.events import Event
 from worker.domain.messages import (
     AddDeliveryAddress,
     AddPaymentMethod,
     AnyCommand,
     ChangeStatus,
+    EraseCustomer,
     RedeemPoints,
     RegisterCustomer,
     RemoveDeliveryAddress,
@@ -35,6 +36,8 @@ def decide(
     customer: Customer | None, command: AnyCommand, rules: RuleBook, ledger: Ledger
 ) -> tuple[Event, ...]:
     """The events that the command causes; () when what it asks for is already so. Raises Rejected."""
+    if customer is not None and customer.erased:
+        raise Rejected(RejectionCode.CUSTOMER_ERASED)
     if isinstance(command, RegisterCustomer):
         if customer is not None:
             raise Rejected(RejectionCode.CUSTOMER_ALREADY_EXISTS)
@@ -57,7 +60,11 @@ def claimed_email(customer: Customer | None, command: AnyCommand) -> str | None:
 
 def released_email(customer: Customer | None, command: AnyCommand) -> str | None:
     """The email to release once the command's events are applied, or None. Ask before applying them."""
-    if isinstance(command, UpdateProfile) and customer is not None and command.email != customer.email:
+    if customer is None or customer.erased:
+        return None
+    if isinstance(command, EraseCustomer):
+        return customer.email
+    if isinstance(command, UpdateProfile) and command.email != customer.email:
         return customer.email
     return None
 
@@ -93,5 +100,7 @@ def _change(customer: Customer, command: AnyCommand, rules: RuleBook, ledger: Le
             return redeem_points(customer, command, ledger)
         case UpgradeMembership():
             return upgrade_membership(customer, command, rules, ledger)
+        case EraseCustomer():
+            return erase(command)
         case _:
             assert_never(command)

@@ -3,6 +3,7 @@
 The hot path: an order in the order of time costs the same however many the customer has.
 """
 
+from worker.domain.decide.erased import refuse_erased
 from worker.domain.decide.levels import level_by_order
 from worker.domain.decide.points import earn_points
 from worker.domain.decide.vip import vip_by_order
@@ -19,7 +20,11 @@ PURCHASE = "PURCHASE"
 def decide_order(
     customer: Customer, order: OrderCompleted, rules: RuleBook, ledger: Ledger
 ) -> tuple[Event, ...]:
-    """The order's events; () when it has counted already. Raises DeadLettered when it counted with another amount."""
+    """The order's events; () when it has counted already.
+
+    Raises DeadLettered when it counted with another amount, or when the customer was erased, whatever counted before.
+    """
+    refuse_erased(customer)
     counted = ledger.line(ORDER, order.order_id)
     if counted is not None:
         if counted.amount == order.amount and counted.currency == order.currency:

@@ -1,5 +1,6 @@
 """What the customer pays with and has paid: statistics only, never spending or points."""
 
+from worker.domain.decide.erased import refuse_erased
 from worker.domain.events import Event, PaymentCounted, PaymentMethodAdded, PaymentMethodRemoved
 from worker.domain.ids import derived_id
 from worker.domain.messages import AddPaymentMethod, PaymentCompleted, RemovePaymentMethod
@@ -9,7 +10,8 @@ from worker.domain.values import PaymentMethod
 
 
 def decide_payment(customer: Customer, payment: PaymentCompleted, ledger: Ledger) -> tuple[Event, ...]:
-    """Once per paymentId, for ever. Raises DeadLettered when it is known with another amount."""
+    """Once per paymentId, for ever. Raises DeadLettered when it is known with another amount, or for an erased customer."""
+    refuse_erased(customer)
     counted = ledger.line(PAYMENT, payment.payment_id)
     if counted is None:
         return (PaymentCounted(payment.payment_id, payment.amount, payment.currency, payment.occurred_at),)

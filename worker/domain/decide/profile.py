@@ -1,7 +1,8 @@
-"""Who the customer is: registration, profile, status and preferences."""
+"""Who the customer is: registration, profile, status, preferences, and the end of it all: erasure."""
 
 from worker.domain.events import (
     CustomerCreated,
+    CustomerErased,
     CustomerProfileUpdated,
     CustomerStatusChanged,
     DeliveryAddressAdded,
@@ -9,7 +10,13 @@ from worker.domain.events import (
     NotificationPreferencesUpdated,
 )
 from worker.domain.ids import derived_id
-from worker.domain.messages import ChangeStatus, RegisterCustomer, UpdatePreferences, UpdateProfile
+from worker.domain.messages import (
+    ChangeStatus,
+    EraseCustomer,
+    RegisterCustomer,
+    UpdatePreferences,
+    UpdateProfile,
+)
 from worker.domain.rejections import Rejected, RejectionCode
 from worker.domain.state import Customer
 from worker.domain.values import (
@@ -73,6 +80,11 @@ def update_preferences(customer: Customer, command: UpdatePreferences) -> tuple[
     if new == old:
         return ()
     return (NotificationPreferencesUpdated(old, new),)
+
+
+def erase(command: EraseCustomer) -> tuple[Event, ...]:
+    """Whatever the status is; of an erased customer there is nothing left to erase, and the command is refused."""
+    return (CustomerErased(command.reason),)
 
 
 def _patched(old: Preferences, patch: PreferencesPatch | None) -> Preferences:
