@@ -51,6 +51,11 @@ def customer_not_found() -> Problem:
     return Problem(RejectionCode.CUSTOMER_NOT_FOUND, "There is no such customer.")
 
 
+def customer_erased(headers: Mapping[str, str] | None = None) -> Problem:
+    """410: there was such a customer, and there will be none again."""
+    return Problem(RejectionCode.CUSTOMER_ERASED, "The customer was erased.", headers=headers)
+
+
 def customer_path(customer_id: str) -> str:
     """Where a customer can be asked for."""
     return f"{CUSTOMERS}/{quote(customer_id, safe='')}"

@@ -36,6 +36,11 @@ async def read_json(request: web.Request) -> dict[str, Any]:
         raise invalid(("body", "not_a_json_object")) from None
 
 
+async def read_optional_json(request: web.Request) -> dict[str, Any] | None:
+    """The JSON object in the body, None without a body. Raises as read_json does."""
+    return await read_json(request) if await read_body(request) else None
+
+
 def _check_media_type(request: web.Request) -> None:
     coding = request.headers.get("Content-Encoding", "identity").strip().lower()
     charset = (request.charset or "utf-8").lower()

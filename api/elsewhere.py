@@ -3,11 +3,11 @@
 from aiohttp import web
 from msgspec import json as msgspec_json
 
-from api.answers import customer_not_found, customer_path, raw_response
+from api.answers import customer_erased, customer_not_found, customer_path, raw_response
 from api.calls import Call
 from api.forwarding import READ_SECONDS, Forwarded, OwnerUnreachable
 from api.headers import etag
-from api.problems import Problem, unavailable
+from api.problems import unavailable
 from api.read_copy import Copied
 
 AWAY = "The worker that owns this customer is not available right now."
@@ -28,13 +28,15 @@ async def ask_owner(call: Call, partition: int) -> Forwarded | None:
 
 
 async def read_elsewhere(call: Call, partition: int, kind: Copied) -> web.Response:
-    """The owner's answer, or the stale copy. Raises Problem 410 or 503."""
+    """The owner's answer, or the stale copy. Raises Problem 503."""
     answer = await ask_owner(call, partition)
     return answer.response() if answer is not None else await _copied(call, call.customer_id, kind)
 
 
 async def find_elsewhere(call: Call, partition: int, customer_id: str, email: str) -> web.Response:
     """A customer found by email whose partition is not here: asked for by id, and only if the email is still its own.
+
+    Nobody has the email of an erased customer, so the 410 of the id is a 404 here.
 
     The look-up itself may have been forwarded already; the question by id is another one, and goes no further.
     """
@@ -43,6 +45,8 @@ async def find_elsewhere(call: Call, partition: int, customer_id: str, email: st
         response = await _fetch(call, owner + customer_path(customer_id))
     if response is None:
         response = await _copied(call, customer_id, Copied.CUSTOMER)
+    if response.status == 410:
+        raise customer_not_found()
     if response.status == 200 and msgspec_json.decode(response.text or "")["email"] != email:
         raise customer_not_found()
     return response
@@ -65,5 +69,5 @@ async def _copied(call: Call, customer_id: str, kind: Copied) -> web.Response:
         raise unavailable(AWAY)
     headers = {"Warning": _STALE, "Age": str(found.age_seconds)}
     if found.body is None:
-        raise Problem("CUSTOMER_ERASED", "The customer was erased.", headers=headers)
+        return customer_erased(headers).response()
     return raw_response(found.body, headers={"ETag": etag(found.version), **headers})

@@ -63,7 +63,8 @@ def _operation(operation: Operation, authenticated: bool) -> dict[str, Any]:
     }
     if operation.takes_body and operation.command_type is not None:
         schema = _reference(COMMAND_MODELS[operation.command_type])
-        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        content = {"application/json": {"schema": schema}}
+        described["requestBody"] = {"required": operation.needs_body, "content": content}
     if operation.access is not Access.OPEN:
         described["description"] = f"Needs the scope `{operation.access.value}`."
         if authenticated:

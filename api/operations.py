@@ -20,7 +20,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One method of one path.
 
     path: with {customerId} and the like. command_type: the command that a write becomes. answers: status → the type
-    of its body, None for no body, a media type for what is not JSON. errors: the contract's main ones; those that any
+    of its body, None for no body, a media type for what is not JSON. needs_body: of one that takes a body; False: it may
+    be left out. errors: the contract's main ones; those that any
     request can meet are added by the document. query: the required query parameters, with what they hold.
     """
 
@@ -33,6 +34,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     answers: Mapping[int, Any]
     command_type: str | None = None
     takes_body: bool = False
+    needs_body: bool = True
     errors: tuple[int, ...] = ()
     query: Mapping[str, str] = {}
 

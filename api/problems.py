@@ -31,7 +31,7 @@ STATUS_OF_CODE: Mapping[str, int] = {
     RejectionCode.ADDRESS_LIMIT_REACHED: 409,
     RejectionCode.INSUFFICIENT_POINTS: 409,
     RejectionCode.MEMBERSHIP_DOWNGRADE_NOT_ALLOWED: 409,
-    "CUSTOMER_ERASED": 410,
+    RejectionCode.CUSTOMER_ERASED: 410,
     RejectionCode.VERSION_CONFLICT: 412,
     RejectionCode.IDEMPOTENCY_CONFLICT: 422,
     # Codes of HTTP alone.

@@ -7,9 +7,10 @@ Rules:
 - Redis may be down, slow or flushed: short timeouts, growing pauses, and nothing but the copy suffers.
 - A partition is written in full when its marker in Redis is not ours: Redis came back empty, or another worker owned
   the partition before and may have died with changes unwritten.
-- An older version never replaces a newer one, and nothing replaces the tombstone of an erased customer.
+- An older version never replaces a newer one, and nothing replaces the tombstone of an erased customer, which holds no
+  more than the version and does not expire.
 
-Keys: `<app id>:copy:<customerId>` is a hash of v (version), at (ms), c (Customer), p (reward points), or gone;
+Keys: `<app id>:copy:<customerId>` is a hash of v (version), at (ms), and c (Customer), p (reward points), or gone;
 `<app id>:copied:<partition>` is the marker. Several applications may share one Redis; one application needs its own
 APP_ID in it.
 """
@@ -45,18 +46,15 @@ MARKER_SECONDS = 1.0
 FIRST_BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 10.0
 MOST_CHANGED = 100_000
-TOMBSTONE_SECONDS = 86_400
 
 _WRITE = """
 local old = redis.call('HMGET', KEYS[1], 'v', 'gone')
 if old[2] or (old[1] and tonumber(ARGV[1]) < tonumber(old[1])) then return 0 end
 return redis.call('HSET', KEYS[1], 'v', ARGV[1], 'at', ARGV[2], 'c', ARGV[3], 'p', ARGV[4])
 """
-_REMOVE = """
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+_ERASE = """
 redis.call('HDEL', KEYS[1], 'c', 'p')
-redis.call('HSET', KEYS[1], 'gone', '1', 'at', ARGV[1])
-return redis.call('EXPIRE', KEYS[1], ARGV[2])
+return redis.call('HSET', KEYS[1], 'gone', '1', 'v', ARGV[1], 'at', ARGV[2])
 """
 _FINISH = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2]) end"
 
@@ -232,8 +230,10 @@ class ReadCopy:
             ledger = () if customer is None else self._gateway.ledger(customer_id)
         except NotOwned:  # its new owner writes it
             return
-        if customer is None:
-            pipeline.eval(_REMOVE, 1, key, now, TOMBSTONE_SECONDS)
+        if customer is None:  # not registered yet
+            return
+        if customer.erased:
+            pipeline.eval(_ERASE, 1, key, customer.version, now)
             return
         view, points = customer_view(customer, self._currency), points_view(customer, ledger)
         pipeline.eval(_WRITE, 1, key, customer.version, now, encode(view), encode(points))

@@ -6,7 +6,14 @@ Redis copy, marked with Warning and Age, or 503 with Retry-After.
 
 from aiohttp import hdrs, web
 
-from api.answers import customer_not_found, json_response, not_modified, pending, raw_response
+from api.answers import (
+    customer_erased,
+    customer_not_found,
+    json_response,
+    not_modified,
+    pending,
+    raw_response,
+)
 from api.calls import Call
 from api.elsewhere import AWAY, ask_owner, find_elsewhere, read_elsewhere
 from api.headers import etag, is_known
@@ -57,7 +64,9 @@ async def find_customer(call: Call) -> web.Response:
         customer = call.gateway.customer(customer_id)
     except NotOwned as away:
         return await find_elsewhere(call, away.partition, customer_id, email)
-    if customer is None or customer.email != email:  # claimed, but not in use yet, or no longer
+    if (
+        customer is None or customer.email != email
+    ):  # claimed, but not in use yet, or no longer; an erased one has none
         raise customer_not_found()
     return _customer(call, customer)
 
@@ -83,8 +92,10 @@ async def get_command(call: Call) -> web.Response:
 def _committed(call: Call) -> Customer:
     customer = call.gateway.customer(call.customer_id)
     if customer is None:
-        call.context.renderings.forget(call.customer_id)
         raise customer_not_found()
+    if customer.erased:
+        call.context.renderings.forget(call.customer_id)
+        raise customer_erased()
     return customer
 
 

@@ -29,5 +29,5 @@ class Renderings:
         return body
 
     def forget(self, customer_id: str) -> None:
-        """Nothing of a customer that is gone stays in memory."""
+        """Nothing of an erased customer stays in memory."""
         self._kept.pop(customer_id, None)

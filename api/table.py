@@ -30,7 +30,8 @@ def _write(
     summary: str,
     access: Access = Access.WRITE,
 ) -> Operation:
-    """A write: its success, or 202 while there is no result. Bodies come with POST, and with PUT of a resource."""
+    """A write: its success, or 202 while there is no result. Bodies come with POST, and with PUT of a resource; that of
+    an erasure may be left out."""
     return Operation(
         name=name,
         method=method,
@@ -39,7 +40,8 @@ def _write(
         view=view,
         summary=summary,
         command_type=command_type,
-        takes_body=method != "DELETE" and not path.endswith("/default"),
+        takes_body=(method != "DELETE" or path == _ONE) and not path.endswith("/default"),
+        needs_body=method != "DELETE",
         answers={success[0]: success[1], 202: PendingCommandView},
         errors=errors,
     )
@@ -189,6 +191,17 @@ CUSTOMER_OPERATIONS: tuple[Operation, ...] = (
         (204, None),
         errors=(404, 410, 412, 422),
         summary="Remove a payment method",
+    ),
+    _write(
+        "eraseCustomer",
+        "DELETE",
+        _ONE,
+        writes.erase,
+        "EraseCustomer",
+        (204, None),
+        errors=(404, 410, 412, 422),
+        summary="Erase a customer for ever: name, email, phone, birth date, addresses, payment methods, preferences",
+        access=Access.ADMIN,
     ),
     Operation(
         name="getCommand",

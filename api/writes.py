@@ -5,8 +5,16 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from api.answers import customer_not_found, customer_path, json_response, no_content, pending, raw_response
-from api.bodies import read_json
+from api.answers import (
+    customer_erased,
+    customer_not_found,
+    customer_path,
+    json_response,
+    no_content,
+    pending,
+    raw_response,
+)
+from api.bodies import read_json, read_optional_json
 from api.calls import Call
 from api.commands import NewCommand, command_from
 from api.headers import etag
@@ -22,6 +30,8 @@ from worker.domain.messages import AddDeliveryAddress, AddPaymentMethod
 from worker.domain.state import Customer
 from worker.domain.values import DeliveryAddress, PaymentMethod
 from worker.gateway import NotOwned
+
+REASON_OF_ERASURE = "ERASURE_REQUESTED"  # when the request gives none
 
 Show = Callable[[Call, NewCommand, Customer], web.Response]
 
@@ -82,6 +92,12 @@ async def remove_payment_method(call: Call) -> web.Response:
     return await _write(call, "RemovePaymentMethod", data, _nothing)
 
 
+async def erase(call: Call) -> web.Response:
+    """204. The body may be left out, and with it the reason."""
+    body = await read_optional_json(call.request)
+    return await _write(call, "EraseCustomer", {"reason": REASON_OF_ERASURE} if body is None else body, _gone)
+
+
 async def _write(call: Call, command_type: str, data: Mapping[str, Any], show: Show) -> web.Response:
     command = command_from(call, command_type, data)
     result = await submit(call, command)
@@ -91,6 +107,10 @@ async def _write(call: Call, command_type: str, data: Mapping[str, Any], show: S
         customer = call.gateway.customer(command.customer_id)
         if customer is None:
             raise customer_not_found()
+        if (
+            customer.erased and show is not _gone
+        ):  # since then: a repeated request shows nothing of them either
+            raise customer_erased()
         return show(call, command, customer)
     except NotOwned:  # applied, but its effect can be seen at another worker only
         return pending(command.customer_id, command.command_id)
@@ -145,3 +165,8 @@ def _part_headers(customer: Customer, part: str) -> dict[str, str]:
 
 def _nothing(call: Call, command: NewCommand, customer: Customer) -> web.Response:
     return no_content({"ETag": etag(customer.version)})
+
+
+def _gone(call: Call, command: NewCommand, customer: Customer) -> web.Response:
+    call.context.renderings.forget(customer.id)
+    return _nothing(call, command, customer)

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiokafka.partitioner import murmur2
 
-from worker.domain.decide import decide, decide_order
+from worker.domain.decide import decide, decide_order, released_email
 from worker.domain.evolve import apply
 from worker.domain.ledger import ledger_lines
 from worker.domain.messages import OrderCompleted
@@ -85,7 +85,10 @@ class World:
             owner = self.emails.setdefault(email_hash(email), received.customer_id)
             if owner != received.customer_id:
                 return self._rejected(received, RejectionCode.CUSTOMER_EMAIL_EXISTS)
+        released = released_email(customer, command)
         customer = self._record(customer, events) if events else customer
+        if released is not None:
+            self.emails.pop(email_hash(released), None)
         return CommandResult(
             received.command_id,
             received.command_type,

@@ -215,7 +215,7 @@ def test_every_route_of_the_application_has_a_rule(world: World) -> None:
 
 
 def test_the_rules_are_the_contracts() -> None:
-    admin = {"findCustomer", "changeStatus", "upgradeMembership"}
+    admin = {"findCustomer", "changeStatus", "upgradeMembership", "eraseCustomer"}
     for operation in CUSTOMER_OPERATIONS:
         usual = Access.READ if operation.method == "GET" else Access.WRITE
         assert operation.access is (Access.ADMIN if operation.name in admin else usual), operation.name

@@ -1,6 +1,7 @@
 """The Redis copy: written behind the commits, shown while the owner is away, and never in anyone's way."""
 
 import asyncio
+import copy
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.api.conftest import ANN, CUSTOMERS, Client, Serve, problem, registere
 from tests.api.in_memory import InMemoryGateway, World
 from tests.api.redis_server import RedisServer
 from worker.domain.state import Customer
+from worker.wire.email import email_hash
 
 
 @pytest.fixture
@@ -161,40 +163,77 @@ async def test_an_older_version_never_replaces_a_newer_one(
     assert version_in(redis, customer_id) == 10
 
 
-async def test_a_removed_customer_leaves_a_tombstone_that_nothing_replaces(
+async def test_an_erased_customer_leaves_a_tombstone_that_nothing_replaces(
     pair: tuple[Client, InMemoryGateway], world: World, redis: RedisServer
 ) -> None:
     client, _ = pair
     customer_id = await registered(client)
     await eventually(lambda: version_in(redis, customer_id) == 1)
-    customer = world.customers.pop(customer_id)
-    for listener in world.listeners:
-        listener([customer_id, "never-known"])
+    before = copy.deepcopy(world.customers[customer_id])
+    assert (await client.delete(f"{CUSTOMERS}/{customer_id}")).status == 204
     await eventually(lambda: redis.client.hget(key(customer_id), "gone"))
-    assert redis.client.hget(key(customer_id), "c") is None
-    assert not redis.client.exists(key("never-known"))
-    world.customers[customer_id] = customer
+    assert set(redis.client.hgetall(key(customer_id))) == {"gone", "v", "at"}
+    world.customers[customer_id] = before
     world.order(customer_id, "o-1", 1_000)  # as a frozen worker would, that wakes again
     other = await registered(client, email="bob@example.com")
     await eventually(lambda: version_in(redis, other) == 1)
-    assert redis.client.hget(key(customer_id), "c") is None
+    assert set(redis.client.hgetall(key(customer_id))) == {"gone", "v", "at"}
+    assert redis.client.ttl(key(customer_id)) == -1
     world.owners.clear()
-    await problem(await client.get(f"{CUSTOMERS}/{customer_id}"), 410, "CUSTOMER_ERASED")
+    for path in ("", "/reward-points"):
+        answer = await client.get(f"{CUSTOMERS}/{customer_id}{path}")
+        await problem(answer, 410, "CUSTOMER_ERASED")
+        assert answer.headers["Warning"] == '110 - "Response is Stale"'
+        assert int(answer.headers["Age"]) >= 0
+
+
+async def test_a_flushed_redis_gets_the_tombstones_again_and_nothing_of_who_is_unknown(
+    pair: tuple[Client, InMemoryGateway], world: World, redis: RedisServer
+) -> None:
+    client, _ = pair
+    customer_id = await registered(client)
+    assert (await client.delete(f"{CUSTOMERS}/{customer_id}")).status == 204
+    await eventually(lambda: redis.client.hget(key(customer_id), "gone"))
+    redis.client.flushall()
+    await eventually(lambda: redis.client.hget(key(customer_id), "gone"))
+    for listener in world.listeners:
+        listener(["never-known"])
+    other = await registered(client, email="bob@example.com")
+    await eventually(lambda: version_in(redis, other) == 1)
+    assert not redis.client.exists(key("never-known"))
+
+
+async def test_nobody_is_found_by_an_email_whose_customer_the_copy_calls_erased(
+    pair: tuple[Client, InMemoryGateway], world: World, redis: RedisServer
+) -> None:
+    client, gateway = pair
+    customer_id = await registered(client)
+    assert (await client.delete(f"{CUSTOMERS}/{customer_id}")).status == 204
+    await eventually(lambda: redis.client.hget(key(customer_id), "gone"))
+    home = gateway.partition_of(customer_id)
+    email = next(
+        each
+        for each in (f"ann{number}@example.com" for number in range(100))
+        if gateway.partition_of(email_hash(each)) != home
+    )
+    world.emails[email_hash(email)] = customer_id  # its release is on its way
+    world.owners[home] = None
+    await problem(await client.get(CUSTOMERS, params={"email": email}), 404, "CUSTOMER_NOT_FOUND")
 
 
 async def test_many_changes_of_one_customer_are_written_once(world: World, redis: RedisServer) -> None:
     gateway = InMemoryGateway(world)
     gateway.own()
     world.customers["c"] = Customer(id="c", name="X", email="x@example.com", version=1)
-    copy = ReadCopy(redis.url, "app", gateway, "USD")
-    async with copy.running():
+    kept = ReadCopy(redis.url, "app", gateway, "USD")
+    async with kept.running():
         await eventually(lambda: redis.client.hget("app:copy:c", "v") == "1")
         before = redis.client.info("commandstats")["cmdstat_eval"]["calls"]
         for number in range(1_000):
             world.order("c", f"o-{number}", 1_000)
         await eventually(lambda: redis.client.hget("app:copy:c", "v") == "1001")
         assert redis.client.info("commandstats")["cmdstat_eval"]["calls"] - before <= 2
-        assert await copy.read("c", Copied.REWARD_POINTS) is not None
+        assert await kept.read("c", Copied.REWARD_POINTS) is not None
 
 
 async def test_more_changes_than_can_be_remembered_are_made_good_by_a_rebuild(
@@ -203,14 +242,14 @@ async def test_more_changes_than_can_be_remembered_are_made_good_by_a_rebuild(
     monkeypatch.setattr(read_copy, "MOST_CHANGED", 10)
     gateway = InMemoryGateway(world)
     gateway.own()
-    copy = ReadCopy(redis.url, "app", gateway, "USD")
+    kept = ReadCopy(redis.url, "app", gateway, "USD")
     redis.stop()
-    async with copy.running():
+    async with kept.running():
         for number in range(40):
             world.customers[f"c{number}"] = Customer(
                 id=f"c{number}", name="X", email="x@example.com", version=1
             )
-            copy.changed([f"c{number}"])
+            kept.changed([f"c{number}"])
         redis.start()
         await eventually(lambda: len(redis.client.keys("app:copy:*")) == 40)
 

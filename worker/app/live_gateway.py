@@ -13,6 +13,7 @@ from tables import command_results, customers, email_claims, waiting
 from tables.ledger import CustomerLedger
 from tables.rows import Committed
 from worker.app.awaited import AwaitedResults
+from worker.domain.messages import EraseCustomer
 from worker.domain.state import Customer, LedgerLine
 from worker.engine.engine import Engine
 from worker.engine.hooks import EngineApp
@@ -61,6 +62,8 @@ class LiveGateway:
     def committed(self, batch: Batch, changed: list[str], inputs: int) -> None:
         """Called by the processor with every committed batch."""
         self._awaited.resolve(batch.results)
+        if any(result.command_type == EraseCustomer.__name__ for result in batch.results):
+            _decoded.cache_clear()  # who was erased must not live on in it
         if changed:
             for listener in self._listeners:
                 listener(changed)
