@@ -3,26 +3,18 @@
 Usage: python -m tests.benchmarks [--full] [--help]
 """
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 from rich.markdown import Markdown
 
 from tests.benchmarks import peers, report
-from tests.benchmarks.orders import Workload
+from tests.benchmarks.orders import Shape, Workload
 from tests.benchmarks.peers import BUILD, Peer
 from tests.benchmarks.results import Benchmark
-from tests.benchmarks.runner import Plan, console, runner
+from tests.benchmarks.runner import Plan, command, console, runner
 
 FULL_ORDERS, FULL_CUSTOMERS, FULL_ROUNDS = 1_000_000, (10_000, 1_000_000), 3
-
-
-class Shape(StrEnum):
-    """Who orders how often."""
-
-    UNIFORM = "uniform"
-    ZIPF = "zipf"
 
 
 def main(
@@ -79,6 +71,4 @@ def _write(benchmark: Benchmark) -> None:
 
 
 if __name__ == "__main__":
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
-    app()
+    command(main)

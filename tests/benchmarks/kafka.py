@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import IsolationLevel, Producer, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # not in its __all__
 
 from tests.benchmarks.orders import Expected, Order
@@ -41,6 +41,17 @@ class Site:
 
     def create_topics(self) -> None:
         asyncio.run(ensure_topics({"bootstrap_servers": self.bootstrap}, self.catalogue.all(TABLES), 1))
+
+    def shares(self) -> list[int]:
+        """How many partitions of the orders each member of the peer's group holds, ascending; empty without a group."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 4})
+        (asked,) = admin.describe_consumer_groups([self.app_id]).values()
+        try:
+            members = asked.result().members
+        except KafkaException:  # not there yet, or its coordinator is not
+            return []
+        held = [member.assignment.topic_partitions for member in members]
+        return sorted(sum(place.topic == self.catalogue.orders.name for place in places) for places in held)
 
     def delete_topics(self) -> None:
         """Whatever this run's peer created goes too."""

@@ -35,7 +35,7 @@ class Latency:
 
 def of_orders(site: Site, customers: int, seconds: float) -> Latency:
     """At ORDERS_PER_S for that long, after a short warm-up."""
-    watcher = _Watcher(site)
+    watcher = Watcher(site)
     watcher.start()
     watcher.ready.wait()
     loader, rng = Loader(site, linger_ms=0), random.Random(1)
@@ -82,7 +82,7 @@ def _summary(seconds: list[float], missing: int = 0) -> Latency:
     return Latency(percentile(seconds, 0.5) * 1000, percentile(seconds, 0.99) * 1000, missing)
 
 
-class _Watcher(threading.Thread):
+class Watcher(threading.Thread):
     """Reads the end of customer.events and notes when each order's spending event was seen."""
 
     def __init__(self, site: Site) -> None:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -31,6 +32,13 @@ class Order(NamedTuple):
     order_id: str
     cents: int
     value: bytes
+
+
+class Shape(StrEnum):
+    """Who orders how often."""
+
+    UNIFORM = "uniform"
+    ZIPF = "zipf"
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,14 @@ Two ways: with its local files as it left them, and with none, so that all state
 
 import shutil
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.benchmarks.kafka import Ends, Loader, Site
 from tests.benchmarks.measured import MeasuredProcess
@@ -37,6 +41,23 @@ def of_peer(peer: Peer, site: Site, folder: Path, broker_pid: int, expected: Exp
     with back(peer, site, folder, broker_pid, expected) as (_, deleted_s):
         pass
     return Restarts(intact_s, deleted_s)
+
+
+class Restored(NamedTuple):
+    """records: of changelogs, replayed since the worker's start. seconds: that this took, all assignments together."""
+
+    records: int
+    seconds: float
+
+
+def restored(web_port: int) -> Restored:
+    """By the metrics of this worker, which listens there."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{web_port}/metrics") as answer:
+        families = text_string_to_metric_families(answer.read().decode())
+        values = {sample.name: sample.value for family in families for sample in family.samples}
+    return Restored(
+        int(values["customer_context_restore_records_total"]), values["customer_context_restore_seconds_sum"]
+    )
 
 
 @contextmanager

@@ -40,12 +40,14 @@ class Stored(NamedTuple):
 
 @dataclass
 class PeerResults:
-    """One peer on one workload. runs, stored: one a round; latency and restarts: of the last round."""
+    """One peer on one workload. runs, stored: one a round; shared_s: one a round of several processes, seconds from
+    their start until each had its share of the partitions; latency and restarts: of the last round."""
 
     peer: Peer
     workload: Workload
     runs: list[Throughput] = field(default_factory=list)
     stored: list[Stored] = field(default_factory=list)
+    shared_s: list[float] = field(default_factory=list)
     orders: Latency | None = None
     posts: Latency | None = None
     restarts: Restarts | None = None

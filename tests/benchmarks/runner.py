@@ -2,12 +2,15 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import typer
 from rich.console import Console
+from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from tests.benchmarks import latency, peers, restart
@@ -16,7 +19,7 @@ from tests.benchmarks.measured import MeasuredProcess, folder_bytes
 from tests.benchmarks.orders import Workload
 from tests.benchmarks.peers import Peer
 from tests.benchmarks.results import Comparison, PeerResults, Stored
-from tests.benchmarks.throughput import WrongResult, load, measure, register, start, work_off
+from tests.benchmarks.throughput import WrongResult, load, measure, register, start, until_shared, work_off
 from worker.broker import EmbeddedKafka
 from worker.broker.ports import free_port
 
@@ -59,6 +62,22 @@ def progress_bar() -> Iterator[Bar]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         yield Bar(progress, progress.add_task("starting Kafka", total=None))
+
+
+def command(main: Callable[..., None]) -> None:
+    """Run a benchmark from the command line; its options are the function's arguments."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(main)
+    app()
+
+
+def show(name: str, lines: Sequence[str]) -> None:
+    """Print lines of Markdown and write them to build/bench. name: of the file."""
+    path = peers.BUILD / f"{name}.md"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n")
+    console.print(Markdown(path.read_text()))
+    console.print(f"written to build/bench/{path.name}")
 
 
 @contextmanager
@@ -124,6 +143,9 @@ class Runner:
         before = Ends(site.bootstrap, site.catalogue.events.name).offsets()
         port = free_port()
         with start(peer, site, folder, pid, port) as process:
+            if peer.processes > 1:
+                until_shared(site, peer.processes, process.check)
+                results.shared_s.append(time.time() - process.started_at)
             published = work_off(peer, site, expected, process, before, self.told)
             results.runs.append(measure(peer, process, published, expected))
             if besides:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.benchmarks.kafka import Ends, Loader, Site
+from tests.benchmarks.kafka import PARTITIONS, Ends, Loader, Site
 from tests.benchmarks.measured import MeasuredProcess
 from tests.benchmarks.orders import Expected, Workload, customer_id
 from tests.benchmarks.peers import Peer
@@ -27,6 +27,7 @@ STEADY = (0.5, 0.9)
 _LOOK_EVERY_S = 0.2
 _QUIET_S = 1.0
 _PATIENCE_S = 20.0
+_SHARED_WITHIN_S = 120.0
 
 
 class WrongResult(RuntimeError):
@@ -35,7 +36,8 @@ class WrongResult(RuntimeError):
 
 @dataclass(frozen=True)
 class Throughput:
-    """One run. cpu_*: CPU seconds per 1,000 orders; whole: from the start of the process on, start-up included."""
+    """One run. cpu_*: CPU seconds per 1,000 orders; whole: from the start of the process on, start-up included.
+    steady_from_s: from the start of the process to the stretch that is measured."""
 
     orders_per_s: float
     cpu_per_1000: float
@@ -43,6 +45,7 @@ class Throughput:
     broker_cpu_per_1000: float
     peak_mb: float
     first_output_s: float
+    steady_from_s: float
     fingerprint: int
     faults: tuple[str, ...]
 
@@ -81,8 +84,25 @@ def work_off(
     peer: Peer, site: Site, expected: Expected, process: MeasuredProcess, before: list[int], told: Progress
 ) -> Published:
     """Wait until the peer has worked off everything; returns what it published. before: the ends at its start."""
+    return read(site, until_worked_off(peer, site, expected, process, before, told))
+
+
+def until_worked_off(
+    peer: Peer, site: Site, expected: Expected, process: MeasuredProcess, before: list[int], told: Progress
+) -> list[int]:
+    """Wait for the same. Returns the ends."""
     ends = Ends(site.bootstrap, site.catalogue.events.name)
-    return read(site, _wait(ends, before, expected.events, process, told, peer.name))
+    return _wait(ends, before, expected.events, process, told, peer.name)
+
+
+def until_shared(site: Site, members: int, look_after: Callable[[], None]) -> None:
+    """Until so many members of the peer's group hold as many partitions each."""
+    give_up_at = time.monotonic() + _SHARED_WITHIN_S
+    while site.shares() != [PARTITIONS // members] * members:
+        look_after()
+        if time.monotonic() > give_up_at:
+            raise RuntimeError(f"the group shares its partitions like this: {site.shares()}")
+        time.sleep(_LOOK_EVERY_S)
 
 
 def check(peer: Peer, published: Published, expected: Expected) -> tuple[str, ...]:
@@ -98,7 +118,8 @@ def measure(peer: Peer, process: MeasuredProcess, published: Published, expected
     faults = check(peer, published, expected)
     stamps = published.appended_ms
     first, last = (int(len(stamps) * share) for share in STEADY)
-    start, end, orders = stamps[first] / 1000, stamps[last] / 1000, last - first
+    start, orders = stamps[first] / 1000, last - first
+    end = max(stamps[last] / 1000, start + 0.001)  # the broker's clock has milliseconds
     (cpu_start, broker_start), (cpu_end, broker_end) = process.cpu_at(start), process.cpu_at(end)
     whole, _ = process.cpu_at(stamps[-1] / 1000)
     return Throughput(
@@ -108,6 +129,7 @@ def measure(peer: Peer, process: MeasuredProcess, published: Published, expected
         broker_cpu_per_1000=(broker_end - broker_start) / orders * 1000,
         peak_mb=process.peak_bytes / 2**20,
         first_output_s=stamps[0] / 1000 - process.started_at,
+        steady_from_s=start - process.started_at,
         fingerprint=published.fingerprint,
         faults=faults,
     )
