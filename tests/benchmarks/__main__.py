@@ -1,18 +1,21 @@
 """`make bench`: the worker and its peers in turn, on one embedded Kafka and the same orders.
 
+With --full also growth, scale and recovery of the worker, each of which is a program of its own too.
+
 Usage: python -m tests.benchmarks [--full] [--help]
 """
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 from rich.markdown import Markdown
 
-from tests.benchmarks import peers, report
+from tests.benchmarks import growth, peers, recovery, report, scale
 from tests.benchmarks.orders import Shape, Workload
 from tests.benchmarks.peers import BUILD, Peer
 from tests.benchmarks.results import Benchmark
-from tests.benchmarks.runner import Plan, command, console, runner
+from tests.benchmarks.runner import Plan, Runner, command, console, runner
 
 FULL_ORDERS, FULL_CUSTOMERS, FULL_ROUNDS = 1_000_000, (10_000, 1_000_000), 3
 
@@ -27,7 +30,9 @@ def main(
     latency_s: Annotated[float, typer.Option(help="Seconds at 200 orders/s; 0: no latency.")] = 10.0,
     posts: Annotated[int, typer.Option(help="HTTP registrations; 0: none.")] = 200,
     with_recovery: Annotated[bool, typer.Option("--recovery/--no-recovery", help="Restarts.")] = True,
-    full: Annotated[bool, typer.Option(help="1M orders of 10,000 and of 1M customers, 3 rounds.")] = False,
+    full: Annotated[
+        bool, typer.Option(help="1M orders of 10,000 and of 1M customers, 3 rounds; growth, scale, recovery.")
+    ] = False,
 ) -> None:
     """Measure the worker and its peers; the report goes to build/bench."""
     if full:
@@ -44,8 +49,20 @@ def main(
             besides = workload.zipf == (shapes[-1] is Shape.ZIPF)
             benchmark.comparisons.append(running.compare(workload, chosen, plan, besides))
             _write(benchmark)  # each time: a long run that fails later has shown something
+        for part in _parts(running) if full else ():
+            benchmark.parts.append(part)
+            _write(benchmark)
     console.print(Markdown(report.markdown(benchmark)))
     console.print("written to build/bench/report.md and report.svg")
+
+
+def _parts(running: Runner) -> Iterator[list[str]]:
+    """What is measured of the worker alone, as Markdown."""
+    compared = scale.compare(running, Workload(FULL_ORDERS, FULL_CUSTOMERS[0]), FULL_ROUNDS)
+    yield scale.markdown(compared)
+    yield growth.markdown(growth.measure(running, growth.workloads(FULL_ORDERS), rounds=1))
+    restarted = Workload(FULL_ORDERS, recovery.MARKED_CUSTOMERS)
+    yield recovery.markdown(recovery.measure(running, restarted, FULL_ROUNDS))
 
 
 def _choose(keys: list[str] | None) -> tuple[list[Peer], list[str]]:

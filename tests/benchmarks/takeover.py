@@ -110,8 +110,8 @@ def of_halves(
             _settle(site, crew, stream)
             survivor, victim = crew[number % 2], crew[(number + 1) % 2]
             found.append(_takeover(victim, survivor, stream))
-            victim.start()
-        _settle(site, crew, stream)
+            if number + 1 < times:
+                victim.start()
         stream.finish()
     return found
 

@@ -1,14 +1,20 @@
 """What the benchmark relies on: its orders, its own rules, its checks and its figures."""
 
 from collections import Counter
+from collections.abc import Iterator
 
 import msgspec
 import pytest
 
-from tests.benchmarks import rewards
+from tests.benchmarks import growth, peers, recovery, rewards, scale
 from tests.benchmarks.latency import percentile
-from tests.benchmarks.orders import Expected, Workload, order_id, order_number
+from tests.benchmarks.orders import Expected, Workload, customer_id, order_id, order_number
 from tests.benchmarks.published import Published
+from tests.benchmarks.recovery import Recovery, Restart
+from tests.benchmarks.results import Comparison, PeerResults, Stored
+from tests.benchmarks.runner import Runner, runner
+from tests.benchmarks.takeover import Takeover
+from tests.benchmarks.throughput import Throughput, WrongResult, check
 from worker.domain.decide import decide_order
 from worker.domain.evolve import apply
 from worker.domain.ledger import ledger_lines
@@ -113,3 +119,78 @@ def test_a_sequence_with_a_gap_is_found():
 def test_a_percentile_is_a_value_that_was_measured():
     assert percentile([3.0, 1.0, 2.0, 4.0], 0.5) == 2.0
     assert percentile([float(n) for n in range(1, 101)], 0.99) == 99.0
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Runner]:
+    """On a broker whose records are stamped as the benchmark needs it."""
+    with runner() as made:
+        yield made
+
+
+def ran(peer: peers.Peer, workload: Workload, cpu: float = 0.04, peak_mb: float = 300.0) -> PeerResults:
+    """Results of one run, made up."""
+    run = Throughput(20_000.0, cpu, 0.05, 0.01, peak_mb, 3.0, 5.0, 0, ())
+    return PeerResults(peer, workload, [run], [Stored(1_000 * workload.customers, 9_000_000)], [4.0])
+
+
+def test_two_workers_share_the_partitions_and_their_sums_are_right(running):
+    two = PeerResults(peers.TWO, Workload(orders=1_000, customers=50))
+    running.run(two)
+    (run,), (stored,), (shared_s,) = two.runs, two.stored, two.shared_s
+    assert run.faults == ()
+    assert 0 < stored.registered < stored.worked_off
+    assert 0 < shared_s < 60
+
+
+def test_a_worker_comes_back_and_takes_a_half_over_and_every_sum_is_right(running):
+    found = recovery.measure(running, Workload(orders=200, customers=100), times=1)
+    (intact,), (deleted,), (takeover,) = found.intact, found.deleted, found.takeovers
+    assert intact.replayed == 0
+    assert deleted.replayed >= 100  # each customer has a row, and more
+    assert takeover.seconds > 1.0  # nobody takes over what is still held
+
+
+def test_figures_of_two_workers_count_only_when_each_had_its_half_in_time():
+    workload = Workload(1_000, 50)
+    one, two = ran(peers.OURS, workload), ran(peers.TWO, workload, cpu=0.03)
+    assert "**Not figures" not in "\n".join(scale.markdown(Comparison(workload, [one, two])))
+    two.shared_s = [6.0]
+    lines = scale.markdown(Comparison(workload, [one, two]))
+    assert any(line.startswith("**Not figures of two workers") for line in lines)
+    assert "| two by one | 1.00 | 0.75 | 1.00 | 1.25 | 0.80 | 1.00 |" in lines
+
+
+def test_growth_goes_from_one_order_a_customer_to_one_customer_with_all_orders():
+    rows = growth.workloads(100_000)
+    assert [row.customers for row in rows] == [100_000, 10_000, 1_000, 100, 10, 10_000, 1]
+    assert {row.orders for row in rows} == {100_000}
+    assert Counter(order.customer_id for order in Workload(200, 1)) == {customer_id(0): 200}
+
+
+def test_what_a_customer_takes_is_the_difference_between_many_and_few():
+    many = ran(peers.OURS, Workload(1_000_000, 1_000_000), peak_mb=400.0)
+    few = ran(peers.OURS, Workload(1_000_000, 100), cpu=0.02, peak_mb=300.0)
+    one = ran(peers.OURS, Workload(1_000_000, 1), cpu=0.02, peak_mb=200.0)
+    text = "\n".join(growth.markdown([many, few, one]))
+    assert "Memory per customer: 105 bytes, from the peaks with 100 and with 1,000,000 customers." in text
+    assert "On disk per customer, as RocksDB left it: 1,000 bytes" in text
+    assert "| 2.00 |\n| 100 customers, 10,000 orders each on average |" in text
+
+
+def test_a_missed_mark_is_told():
+    slow, fast = Restart(10.1, 8.0, 5_000), Restart(2.9, 0.1, 0)
+    takeovers = [Takeover(8.0, 10), Takeover(8.1, 2_000)]
+    lines = recovery.markdown(Recovery(Workload(1_000, 500), [fast], [slow], takeovers))
+    marked = [line.rsplit("| ", 1)[1] for line in lines if line.startswith(("| back", "| takeover"))]
+    assert marked == ["yes |", "**NO** |", "yes |", "**NO** |"]
+    assert lines[-1] == "The marks are those of 1,000,000 customers."
+
+
+def test_a_wrong_sum_ends_the_benchmark_of_a_peer_that_promises_exactly_once():
+    workload, expected, published = Workload(5, 5), Expected(), Published()
+    for order in workload:
+        expected.add(order)
+    with pytest.raises(WrongResult, match="5 orders missing"):
+        check(peers.OURS, published, expected)
+    assert check(peers.FAUST, published, expected)[0] == "5 orders missing"
