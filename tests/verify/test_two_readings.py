@@ -39,6 +39,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
     "RemovePaymentMethod": {"paymentMethodId": "x"},
     "RedeemPoints": {"points": 5, "reason": "r", "redemptionId": "x", "orderId": "o"},
     "UpgradeMembership": {"newLevel": "GOLD", "reason": "r"},
+    "EraseCustomer": {"reason": "r"},
 }
 VALUES: tuple[Any, ...] = (
     *(None, "", " ", 0, 1, -1, 1.5, 1e3, 2**53, 2**53 - 1, 10**30, True, False, [], {}, [None]),

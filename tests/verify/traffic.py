@@ -180,6 +180,7 @@ class Traffic:
                 "redemptionId": pick(("r1", self._next("r"))),
             },
             "UpgradeMembership": {"newLevel": pick(("SILVER", "GOLD", "PLATINUM")), "reason": "r"},
+            "EraseCustomer": {"reason": pick(("r", "r", "r", ""))},
             "Unknown": {},
         }
         return every[kind]
@@ -198,5 +199,6 @@ KINDS = (
     "RemovePaymentMethod",
     "RedeemPoints",
     "UpgradeMembership",
+    "EraseCustomer",
     "Unknown",
 )

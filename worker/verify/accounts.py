@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from worker.verify import rows
+from worker.verify import erasure, rows
 from worker.verify.deliveries import Delivery, Expected
 from worker.verify.inputs import Purchase
 from worker.verify.replay import Replay
@@ -20,7 +20,7 @@ def check(replay: Replay) -> list[Expected]:
     _check_ledger(replay)
     _check_waiting(replay)
     _check_order_of_waiting(replay)
-    return [*_purchases(replay), *_limited(replay)]
+    return [*_purchases(replay), *_limited(replay), *erasure.check(replay)]
 
 
 def _check_answers(replay: Replay) -> None:
@@ -78,7 +78,7 @@ def _purchases(replay: Replay) -> Iterator[Expected]:
     """Each order and payment counted once, or waits; another amount of it is a dead letter."""
     for kind, all_of_kind in (("O", replay.told.orders), ("P", replay.told.payments)):
         for purchase_id, deliveries in by_id(all_of_kind).items():
-            seen = [each for each in deliveries if each.position not in replay.traces.limited]
+            seen = [each for each in deliveries if replay.traces.may_count(each.position)]
             yield from _purchase(replay, kind, purchase_id, seen)
 
 

@@ -102,6 +102,10 @@ def _upgrade(data: Data, issued_at: int) -> dict[str, Any]:
     return {"newLevel": _one_of(data.get("newLevel"), LEVELS), "reason": _reason(data)}
 
 
+def _erase(data: Data, issued_at: int) -> dict[str, Any]:
+    return {"reason": _reason(data)}
+
+
 def _reason(data: Data) -> str:
     return text.text(data.get("reason"), 1, 500, blank=False)
 
@@ -182,5 +186,6 @@ READERS: dict[str, Callable[[Data, int], dict[str, Any]]] = {
         "RemovePaymentMethod": _payment_method_id,
         "RedeemPoints": _redeem,
         "UpgradeMembership": _upgrade,
+        "EraseCustomer": _erase,
     }.items()
 }

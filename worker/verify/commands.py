@@ -201,6 +201,14 @@ def _upgrade_membership(
     return Outcome(None, published, changes=True)
 
 
+def _erase(
+    customer: Customer, command: Command, given: dict[str, Any], commit: bool, granted: bool
+) -> Outcome:
+    if commit:
+        customer.erase()
+    return _applied("CustomerErasedEvent", reason=given["reason"])
+
+
 def _applied(type_name: str, **data: Any) -> Outcome:
     return Outcome(None, [(type_name, data)], changes=True)
 
@@ -220,4 +228,5 @@ _KINDS = {
     "RemovePaymentMethod": _remove_payment_method,
     "RedeemPoints": _redeem_points,
     "UpgradeMembership": _upgrade_membership,
+    "EraseCustomer": _erase,
 }

@@ -61,7 +61,8 @@ class Customer:
         self.payments: dict[str, Purchase] = {}
         self.redemptions: dict[str, tuple[int, int, str | None]] = {}  # (points, issued at, orderId)
         self.created_at = command.issued_at or 0
-        self.email_claim = command.id
+        self.email_claim: str | None = command.id
+        self.erased = False
         self.version = 1
 
     # -- a registration's events
@@ -117,6 +118,16 @@ class Customer:
     def points_of(self, order: Order) -> tuple[int, str]:
         """What the order earned, and the version of the rules of its day."""
         return self.rules.points(order), self.rules.on(order.day).version
+
+    # -- the end
+
+    def erase(self) -> None:
+        """Forget who the customer was; the figures and what they come from stay."""
+        self.erased = True
+        self.name = self.email = ""
+        self.phone = self.birth_date = self.email_claim = None
+        self.addresses, self.payment_methods = [], []
+        self.preferences = dict(_PREFERENCES)
 
     # -- parts
 

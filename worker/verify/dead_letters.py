@@ -10,8 +10,11 @@ from worker.verify.report import Report
 from worker.verify.text import holds_card_number
 
 _OURS = ("dlq-reason", "dlq-detail", "dlq-topic", "dlq-partition", "dlq-offset")
-NOT_SEEN = ("WAITING_LIMIT",)
-"""Reasons after which an input counts as never seen: what becomes of it depends on how much waited at that moment."""
+NOT_SEEN = "WAITING_LIMIT"
+"""The reason after which an input counts as never seen: what becomes of it depends on how much waited at that moment."""
+
+REFUSED = "CUSTOMER_ERASED"
+"""The reason of what came after an erasure: whether it came after depends on how topics were mixed."""
 
 
 def source_of(record: Record) -> Position | None:
@@ -28,6 +31,11 @@ def source_of(record: Record) -> Position | None:
 def reason_of(record: Record) -> str:
     """The code; empty without one."""
     return dict(record.headers).get("dlq-reason", b"").decode(errors="replace")
+
+
+def sources_with(reason: str, found: Iterable[Record]) -> set[Position | None]:
+    """Where the originals were that have this reason."""
+    return {source_of(record) for record in found if reason_of(record) == reason}
 
 
 def compare(

@@ -106,6 +106,8 @@ class Replay(Steps):
         """(code, whether the customer changes, what is published), in the contract's order of checks."""
         if command.fields is None:
             return "VALIDATION_FAILED", False, []
+        if self.customer is not None and self.customer.erased:
+            return "CUSTOMER_ERASED", False, []
         granted = self._granted(command, result)
         if command.kind == "RegisterCustomer":
             if self.customer is not None:

@@ -32,6 +32,7 @@ _CUSTOMER_DEFAULTS: dict[str, Any] = {
     "created_at": 0,
     "version": 0,
     "sequence": 0,
+    "erased": False,
 }
 _PREFERENCES = {
     "marketing_emails": False,
@@ -126,6 +127,7 @@ def _expected(customer: Customer, sequence: int) -> _Json:
         "created_at": customer.created_at,
         "version": customer.version,
         "sequence": sequence,
+        "erased": customer.erased,
     }
 
 

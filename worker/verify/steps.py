@@ -76,6 +76,10 @@ class Steps:
             self.differs("event", f"{head}: {'before the registration' if causes else 'no order caused it'}")
             self._skip(group)
             return
+        if self.customer.erased:
+            self.differs("event", f"{head}: after the erasure")
+            self._skip(group)
+            return
         if head.order_id in self.customer.history.orders:
             for event in group:
                 self.differs("event", f"{event}: the order had counted already")
@@ -96,6 +100,8 @@ class Steps:
 
     def _apply_payment(self, customer: Customer) -> None:
         delivery = self._payments.popleft()
+        if customer.erased:
+            self.differs("ledger", f"payment {delivery.fact.id} counted after the erasure")
         customer.count_payment(delivery.fact)
         line = self.traces.ledger["P", delivery.fact.id]  # read after the events, so it may be ahead of them
         ahead = 0 if self.traces.still else _sequence_of(line)
@@ -109,7 +115,7 @@ class Steps:
             customer = self.customer = Customer(command, self._rules)
             customer.registered(command)
         else:
-            old = Claimed(email_hash(customer.email), customer.email_claim, self.customer_id)
+            old = Claimed(email_hash(customer.email), str(customer.email_claim), self.customer_id)
             try_command(customer, command, commit=True, granted=True)
             if customer.email_claim != old.claim_id:
                 self.releases.append(old)
@@ -180,7 +186,7 @@ class Steps:
         return [delivery for _, _, delivery in sorted(counted, key=lambda each: each[:2])]
 
     def _may_count(self, delivery: Delivery[Purchase]) -> bool:
-        return delivery.position not in self.traces.limited and (delivery.due or not self.traces.still)
+        return self.traces.may_count(delivery.position) and (delivery.due or not self.traces.still)
 
 
 def by_id(deliveries: Sequence[Delivery[Any]]) -> dict[str, list[Delivery[Any]]]:

@@ -18,7 +18,8 @@ Result = Mapping[str, Any]
 class Traces:
     """ledger, waiting, remembered: rows by (kind, id), (kind, id), commandId. row: of the customers table.
 
-    limited: positions of dead letters after which an input counts as never seen. granted: claim id -> whether the email
+    limited: positions of dead letters after which an input counts as never seen. refused: of those that say that the
+    customer was erased. granted: claim id -> whether the email
     was free; None where that cannot be known any more. still: nothing was processed while all this was read.
     """
 
@@ -29,8 +30,13 @@ class Traces:
     waiting: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     remembered: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     limited: set[Position | None] = field(default_factory=set)
+    refused: set[Position | None] = field(default_factory=set)
     granted: Mapping[str, bool] | None = field(default_factory=dict)
     still: bool = True
+
+    def may_count(self, position: Position) -> bool:
+        """Whether no dead letter says that the input there was turned away before it was looked at."""
+        return position not in self.limited and position not in self.refused
 
     @property
     def pending_command(self) -> Mapping[str, Any]:

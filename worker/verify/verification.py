@@ -30,11 +30,8 @@ class Verification:
         self._report = Report()
         self._log = claims.ClaimLog(shared)
         self._sorter = Sorter(shared, self._report)
-        self._limited = {
-            dead_letters.source_of(record)
-            for record in shared.dead_letters
-            if dead_letters.reason_of(record) in dead_letters.NOT_SEEN
-        }
+        self._limited = dead_letters.sources_with(dead_letters.NOT_SEEN, shared.dead_letters)
+        self._refused = dead_letters.sources_with(dead_letters.REFUSED, shared.dead_letters)
         self._expected_dead: list[Expected] = list(self._log.dead)
         self._claims: list[Claimed] = []
         self._releases: list[Claimed] = []
@@ -66,7 +63,7 @@ class Verification:
         hashes = {
             customer_id: email_hash(row["customer"]["email"])
             for customer_id, row in self._rows.items()
-            if row.get("customer") and "email" in row["customer"]
+            if row.get("customer") and row["customer"].get("email")
         }
         claims.compare_owners(shared, self._rows, hashes, self._log, report)
         if shared.settled:
@@ -89,7 +86,7 @@ class Verification:
     def _customer(self, customer_id: str, told: Told, traces: Traces, *, still: bool) -> None:
         shared = self._shared
         traces.still = still
-        traces.limited = self._limited
+        traces.limited, traces.refused = self._limited, self._refused
         cut_claims = shared.is_cut(shared.catalogue.email_claims.name)
         traces.granted = None if cut_claims else self._log.granted.get(customer_id, {})
         replay = Replay(customer_id, told, traces, self._rules).run()
