@@ -13,8 +13,10 @@ from uuid import NAMESPACE_DNS, uuid5
 
 import msgspec
 
+from tables.command_results import RememberedResult
 from tables.email_claims import Claim
 from tests.domain.oracle import expected
+from tests.simulation import erasures
 from tests.simulation.sent import ORDER, PAYMENT, Sent, digest
 from worker.domain.messages import OrderCompleted
 from worker.domain.rules import DEFAULT_RULES
@@ -63,17 +65,27 @@ class Seen:
         for key, value in table("ledger").items():
             customer, kind, line_id = key.decode().split("\0")
             self.ledger[customer][kind, line_id] = line(value)
+        fingerprint = msgspec.json.Decoder(RememberedResult).decode
+        self.said = {
+            tuple(key.decode().split("\0")): fingerprint(value).fingerprint
+            for key, value in table("command_results").items()
+        }
         self.waiting = {tuple(key.decode().split("\0")): value for key, value in table("waiting").items()}
 
     @property
     def customers(self) -> dict[str, Customer]:
-        """Everybody who is registered."""
+        """Everybody who was ever registered."""
         return {name: row.customer for name, row in self.rows.items() if row.customer is not None}
+
+    @property
+    def erased(self) -> set[str]:
+        """Who was erased, by the events."""
+        return {event["subject"] for event in self.events if event["type"] == "CustomerErasedEvent"}
 
 
 def differences(seen: Seen, sent: Sent) -> list[str]:
     """Every way in which what was seen is wrong; no personal data."""
-    checks = (_events, _states, _ledgers, _emails, _answers, _nothing_waits)
+    checks = (_events, _states, _ledgers, _emails, erasures.left_of, _answers, _nothing_waits)
     found = [difference for check in checks for difference in check(seen, sent)]
     return found + _dead_letters(seen, sent)
 
@@ -162,11 +174,12 @@ def _totals(
 
 
 def _ledgers(seen: Seen, sent: Sent) -> Iterable[str]:
+    erased = seen.erased  # what came too late for them is a dead letter
     for (kind, customer, purchase_id), deliveries in sent.purchases.items():
         line = seen.ledger[customer].get((kind, purchase_id))
         if line is not None and (line.amount, line.currency) not in {d[:2] for d in deliveries}:
             yield f"{kind} {purchase_id} of {customer} counted with an amount that nobody sent"
-        if line is None and customer in seen.customers:
+        if line is None and customer in seen.customers and customer not in erased:
             yield f"lost: {kind} {purchase_id} of {customer}"
         if customer not in seen.customers and (customer, kind, purchase_id) not in seen.waiting:
             yield f"lost: {kind} {purchase_id} does not wait for {customer}"
@@ -177,10 +190,11 @@ def _ledgers(seen: Seen, sent: Sent) -> Iterable[str]:
 
 
 def _emails(seen: Seen, sent: Sent) -> Iterable[str]:
-    owners = Counter(customer.email for customer in seen.customers.values())
+    erased = seen.erased
+    owners = Counter(customer.email for name, customer in seen.customers.items() if name not in erased)
     wanted = {}
     for name, row in seen.rows.items():
-        if row.customer is not None:
+        if row.customer is not None and name not in erased:
             if owners[row.customer.email] > 1:
                 yield f"{name} shares an email with somebody"
             wanted[sha256(row.customer.email.encode()).hexdigest()] = (name, row.email_claim)
@@ -223,8 +237,12 @@ def _dead_letters(seen: Seen, sent: Sent) -> list[str]:
         for reason, value in seen.dead_letters
     )
     wanted = Counter(sent.poison)
+    erased = seen.erased
     for (kind, customer, purchase_id), deliveries in sent.purchases.items():
         line = seen.ledger[customer].get((kind, purchase_id))
+        if customer in erased:
+            wanted += erasures.refused(got, _CONFLICTS[kind], line, deliveries)
+            continue
         for delivery in deliveries:
             if line is not None and (line.amount, line.currency) != delivery[:2]:
                 wanted[_CONFLICTS[kind], delivery.digest] += 1

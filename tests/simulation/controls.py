@@ -7,8 +7,14 @@ from unittest.mock import patch
 
 from agents import commands, email_claims
 from agents.batch import Batch
+from tables import command_results
 from tables.ledger import CustomerLedger
 from tests.simulation.process import Crash, Fate, SimulatedEngine
+from worker.domain import evolve
+from worker.domain.decide import orders, released_email
+from worker.domain.events import CustomerErased
+from worker.domain.messages import AnyCommand, EraseCustomer
+from worker.domain.state import Customer
 from worker.engine import partition
 from worker.engine.unit import Unit
 
@@ -54,6 +60,10 @@ class Control(NamedTuple):
     change: Callable[[], AbstractContextManager[Any]] = nullcontext
 
 
+def _replaced_in(known: dict[Any, Any], key: Any, by: Any) -> Callable[[], AbstractContextManager[Any]]:
+    return lambda: patch.dict(known, {key: by})
+
+
 def _replaced(owner: Any, name: str, by: Any) -> Callable[[], AbstractContextManager[Any]]:
     return lambda: patch.object(owner, name, by)
 
@@ -75,7 +85,18 @@ def _answer_once(batch: Batch, result: Any) -> None:
         _answer(batch, result)
 
 
+def _kept_at_erasure(customer: Customer | None, command: AnyCommand) -> str | None:
+    return None if isinstance(command, EraseCustomer) else released_email(customer, command)
+
+
+def _name_kept(customer: Customer, event: CustomerErased) -> None:
+    name = customer.name
+    _erased(customer, event)
+    customer.name = name
+
+
 _answer = Batch.answer
+_erased = evolve._CHANGES[CustomerErased]
 
 CONTROLS = {
     "fence off": Control(Unfenced),
@@ -94,5 +115,11 @@ CONTROLS = {
         )
     ),
     "no email released": Control(change=_replaced(commands, "released_email", lambda *_: None)),
+    "email not released at erasure": Control(change=_replaced(commands, "released_email", _kept_at_erasure)),
+    "name kept at erasure": Control(change=_replaced_in(evolve._CHANGES, CustomerErased, _name_kept)),
+    "words of commands kept at erasure": Control(
+        change=_replaced(command_results, "forget", lambda *_: None)
+    ),
+    "orders counted after erasure": Control(change=_replaced(orders, "refuse_erased", lambda *_: None)),
     "waiting inputs forgotten": Control(change=_replaced(commands, "release_waiting", lambda *_: None)),
 }

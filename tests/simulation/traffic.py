@@ -3,7 +3,8 @@
 Rules:
 - The same seed yields the same messages, whatever becomes of them: nothing here looks at a worker's state.
 - Calm traffic has one right final state, in whatever order orders and payments come: no email is wanted twice, no
-  command depends on an order, and everything comes to its home. Wild traffic has everything else.
+  command depends on an order, nobody is erased, and everything comes to its home. Wild traffic has everything else.
+- Only one customer in eight is ever erased, so that long traffic does not run out of them.
 """
 
 import json
@@ -22,6 +23,7 @@ _NAMESPACE = uuid5(NAMESPACE_DNS, "customer-context")
 _NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 _LATE_DAYS = 1_000
 _HISTORY = 400
+_ERASABLE_EVERY = 8
 _AMOUNTS = ("0", "5.5", "9.99", "10.00", "49.90", "129.90", "480.10", "1500", "4800.00", "9999.99")
 
 
@@ -47,6 +49,7 @@ class Traffic:
         self._poison, self._again = poison, again
         self._corpus = corpus
         self._customers = [f"{tag}c{n}" for n in range(customers)]
+        self._erasable = self._customers[::_ERASABLE_EVERY]
         self._emails = [f"{tag}{n}@example.com" for n in range(max(4, customers))]
         self._tag = tag
         self._count = 0
@@ -93,8 +96,8 @@ class Traffic:
     # -- commands
 
     def _command(self) -> Message:
-        customer = self._random.choice(self._customers)
         kind = self._random.choices(tuple(_WEIGHTS), tuple(_WEIGHTS.values()))[0]
+        customer = self._whom(kind)
         more = {"expectedVersion": self._random.randrange(1, 9)} if self._random.random() < 0.1 else {}
         return self._send_command(customer, self._id("k"), kind, self._data(kind), **more)
 
@@ -114,9 +117,12 @@ class Traffic:
 
     def _reused(self) -> Message:
         """A commandId that was used before, mostly for something else."""
-        customer = self._random.choice(self._customers)
         kind = self._random.choice(tuple(_WEIGHTS))
+        customer = self._whom(kind)
         return self._send_command(customer, self._random.choice(self._command_ids), kind, self._data(kind))
+
+    def _whom(self, kind: str) -> str:
+        return self._random.choice(self._erasable if kind == "EraseCustomer" else self._customers)
 
     def _swap(self) -> list[Message]:
         """Two customers who want each other's likely email."""
@@ -174,6 +180,8 @@ class Traffic:
             return {"points": pick((1, 20, 300)), "reason": "voucher", "redemptionId": redemption}
         if kind == "UpgradeMembership":
             return {"newLevel": pick(("SILVER", "GOLD", "PLATINUM")), "reason": "r"}
+        if kind == "EraseCustomer":
+            return {"reason": pick(("asked for", "asked for", ""))}
         return {}
 
     def _address(self) -> dict[str, Any]:
@@ -272,6 +280,7 @@ _WEIGHTS = {
     "RemovePaymentMethod": 1,
     "RedeemPoints": 4,
     "UpgradeMembership": 1,
+    "EraseCustomer": 1,
     "Unknown": 1,
 }
 
