@@ -144,6 +144,35 @@ async def test_a_repeated_request_is_one_command_on_whichever_worker(
     assert set(seen) == {(201, seen[0][1])}
 
 
+async def test_an_erased_customer_is_gone_on_every_worker_and_in_the_copy_and_the_email_is_free(
+    live: LiveApi, session: aiohttp.ClientSession, redis: RedisServer
+) -> None:
+    urls = [live.url(worker) for worker in live.workers]
+    owners = set()
+    for number in range(12):
+        here, there = urls[number % 2], urls[1 - number % 2]
+        who = person()
+        async with session.post(here + CUSTOMERS, json=who) as answer:
+            customer_id = str((await answer.json())["id"])
+        owners.add(await owner_of(session, live, customer_id))
+        one = f"{CUSTOMERS}/{customer_id}"
+        async with session.delete(there + one, json={"reason": "asked for"}) as answer:
+            assert (answer.status, answer.headers["ETag"]) == (204, '"2"')
+        for url in urls:
+            assert await _status(session, "GET", url + one) == 410
+            assert await _status(session, "GET", f"{url}{one}/reward-points") == 410
+            assert await _status(session, "GET", f"{url}{CUSTOMERS}?email={who['email']}") == 404
+            assert await _status(session, "DELETE", url + one) == 410
+        await eventually(partial(_taken, session, here + CUSTOMERS, who))
+        copied = f"{live.app_id}:copy:{customer_id}"
+
+        async def erased(copied: str = copied) -> bool:
+            return set(redis.client.hgetall(copied)) == {"gone", "v", "at"}
+
+        await eventually(erased)
+    assert owners == {0, 1}
+
+
 def test_schemathesis_finds_nothing(live: LiveApi, tmp_path: Path) -> None:
     """SCHEMATHESIS_EXAMPLES: how many examples an operation gets in the fuzzing phase."""
     url = f"{live.url(live.workers[0])}/openapi.json"
@@ -192,8 +221,9 @@ async def test_while_an_owner_is_killed_every_read_is_answered_and_every_write_r
 async def test_a_frozen_owner_holds_nobody_up(live: LiveApi, session: aiohttp.ClientSession) -> None:
     survivor, victim = live.workers
     url = live.url(survivor)
-    ids = [await register(session, url) for _ in range(8)]
-    frozen = [each for each in ids if await owner_of(session, live, each) == 1][0]  # noqa: RUF015 (asynchronous)
+    ids = [await register(session, url) for _ in range(16)]
+    frozen, erased, *_ = [each for each in ids if await owner_of(session, live, each) == 1]
+    assert await _status(session, "DELETE", f"{url}{CUSTOMERS}/{erased}") == 204
     await asyncio.sleep(1.0)
     victim.signal(signal.SIGSTOP)
     try:
@@ -201,6 +231,8 @@ async def test_a_frozen_owner_holds_nobody_up(live: LiveApi, session: aiohttp.Cl
         async with session.get(f"{url}{CUSTOMERS}/{frozen}") as answer:
             assert (answer.status, "Warning" in answer.headers) == (200, True)
         assert time.monotonic() - started < 3.0
+        async with session.get(f"{url}{CUSTOMERS}/{erased}") as answer:
+            assert (answer.status, "Warning" in answer.headers) == (410, True)
         async with session.put(f"{url}{CUSTOMERS}/{frozen}", json={**person(), "name": "Bob"}) as answer:
             assert answer.status in (200, 202, 503)
             place = answer.headers.get("Location")
@@ -244,6 +276,17 @@ async def _writes_until(
             answers.append((answer.status, answer.headers))
         await asyncio.sleep(0.2)
     return answers
+
+
+async def _status(session: aiohttp.ClientSession, method: str, url: str) -> int:
+    async with session.request(method, url) as answer:
+        return answer.status
+
+
+async def _taken(session: aiohttp.ClientSession, url: str, who: Mapping[str, str]) -> bool:
+    async with session.post(url, json=who) as answer:
+        assert answer.status in (201, 409), await answer.text()
+        return answer.status == 201
 
 
 async def _applied(session: aiohttp.ClientSession, place: str) -> bool:
