@@ -128,6 +128,8 @@ def commands() -> Iterator[Input]:
     yield command("c-1", "AddPaymentMethod", {"type": "CREDIT_CARD", "last4": "5515", "provider": NAME})
     yield command("c-1", "RedeemPoints", {"points": NAME, "reason": EMAIL, "redemptionId": "r-1"})
     yield command("c-1", "RedeemPoints", {"points": 9_999, "reason": EMAIL, "redemptionId": "r-1"})
+    yield command("c-1", "EraseCustomer", {"reason": [NAME]})
+    yield command("c-4", "EraseCustomer", {"reason": f"{NAME} asked"})
     yield command("c-1", NAME, ADDRESS)
     yield command("c-1", [NAME], EMAIL)
     for field, wrong in (("issuedAt", NAME), ("expectedVersion", EMAIL), ("correlationId", NAME * 20)):
