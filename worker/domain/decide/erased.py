@@ -4,7 +4,6 @@ from worker.domain.rejections import DeadLettered, DeadLetterReason
 from worker.domain.state import Customer
 
 
-def refuse_erased(customer: Customer) -> None:
-    """Raises DeadLettered for an erased customer; asked before whether the input has counted already."""
-    if customer.erased:
-        raise DeadLettered(DeadLetterReason.CUSTOMER_ERASED, f"customer {customer.id} was erased")
+def too_late(customer: Customer) -> DeadLettered:
+    """What to raise for an input of an erased customer, before it is asked whether it has counted already."""
+    return DeadLettered(DeadLetterReason.CUSTOMER_ERASED, f"customer {customer.id} was erased")

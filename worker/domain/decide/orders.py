@@ -3,7 +3,7 @@
 The hot path: an order in the order of time costs the same however many the customer has.
 """
 
-from worker.domain.decide.erased import refuse_erased
+from worker.domain.decide.erased import too_late
 from worker.domain.decide.levels import level_by_order
 from worker.domain.decide.points import earn_points
 from worker.domain.decide.vip import vip_by_order
@@ -24,7 +24,8 @@ def decide_order(
 
     Raises DeadLettered when it counted with another amount, or when the customer was erased, whatever counted before.
     """
-    refuse_erased(customer)
+    if customer.erased:
+        raise too_late(customer)
     counted = ledger.line(ORDER, order.order_id)
     if counted is not None:
         if counted.amount == order.amount and counted.currency == order.currency:

@@ -1,6 +1,6 @@
 """What the customer pays with and has paid: statistics only, never spending or points."""
 
-from worker.domain.decide.erased import refuse_erased
+from worker.domain.decide.erased import too_late
 from worker.domain.events import Event, PaymentCounted, PaymentMethodAdded, PaymentMethodRemoved
 from worker.domain.ids import derived_id
 from worker.domain.messages import AddPaymentMethod, PaymentCompleted, RemovePaymentMethod
@@ -11,7 +11,8 @@ from worker.domain.values import PaymentMethod
 
 def decide_payment(customer: Customer, payment: PaymentCompleted, ledger: Ledger) -> tuple[Event, ...]:
     """Once per paymentId, for ever. Raises DeadLettered when it is known with another amount, or for an erased customer."""
-    refuse_erased(customer)
+    if customer.erased:
+        raise too_late(customer)
     counted = ledger.line(PAYMENT, payment.payment_id)
     if counted is None:
         return (PaymentCounted(payment.payment_id, payment.amount, payment.currency, payment.occurred_at),)
