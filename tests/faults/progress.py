@@ -1,41 +1,95 @@
 """What the workers have not processed yet, by the positions that they committed."""
 
-from confluent_kafka import Consumer, TopicPartition
+import uuid
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
 
-from tests.records import end_of, read
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
 from worker.engine.partition import POSITIONS
 from worker.topics import Catalogue
 
-_WITHIN_S = 10.0
+_PATIENCE_S = 0.2
+_WITHIN_S = 20.0
 
 
-def unread(bootstrap: str, catalogue: Catalogue, partitions: int) -> list[tuple[str, int]]:
-    """Every (topic, partition) of an input or internal topic with a readable record past its position."""
-    positions: dict[tuple[str, int], int] = {}
-    for record in read(bootstrap, catalogue.changelog(POSITIONS.name).name):
-        positions[(record.key or b"").decode(), record.partition] = int(record.value or b"0")
-    return [
-        (topic.name, number)
-        for topic in catalogue.consumed
-        for number in range(partitions)
-        if _has_more(bootstrap, topic.name, number, positions.get((topic.name, number), 0))
-    ]
+class Progress:
+    """Use as a context manager. It reads on from where it was, so that asking often costs little."""
+
+    def __init__(self, bootstrap: str, catalogue: Catalogue, partitions: int) -> None:
+        self._bootstrap = bootstrap
+        self._places = [(topic.name, number) for topic in catalogue.consumed for number in range(partitions)]
+        self._positions: dict[tuple[str, int], int] = {}
+        self._changelog = _consumer(bootstrap)
+        name = catalogue.changelog(POSITIONS.name).name
+        self._changelog.assign([TopicPartition(name, number, 0) for number in range(partitions)])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._changelog.close()
+
+    def follow(self) -> None:
+        """Read the positions that were committed since."""
+        changelog: Any = self._changelog  # its stubs do not know that a record has all of its parts
+        while messages := changelog.consume(5_000, _PATIENCE_S):
+            for message in messages:
+                if _is_record(message):
+                    self._positions[message.key().decode(), message.partition()] = int(message.value())
+
+    def unread(self) -> list[tuple[str, int]]:
+        """Every (topic, partition) of an input or internal topic with a readable record past its position."""
+        self.follow()
+        behind = {}
+        for place in self._places:
+            position = self._positions.get(place, 0)
+            end = self._changelog.get_watermark_offsets(TopicPartition(*place), timeout=_WITHIN_S)[1]
+            if end > position:
+                behind[place] = position
+        return _readable(self._bootstrap, behind)
 
 
-def _has_more(bootstrap: str, topic: str, number: int, position: int) -> bool:
-    """Transaction markers and aborted records after the position do not count."""
-    if end_of(bootstrap, topic, number) <= position:
-        return False
-    consumer = Consumer(
+def _readable(bootstrap: str, positions: Mapping[tuple[str, int], int]) -> list[tuple[str, int]]:
+    """Those with a record from the position on: transaction markers and aborted records do not count."""
+    consumer = _consumer(bootstrap)
+    found: set[tuple[str, int]] = set()
+    empty: set[tuple[str, int]] = set()
+    try:
+        consumer.assign([TopicPartition(*place, position) for place, position in positions.items()])
+        while len(found | empty) < len(positions):
+            messages: list[Any] = consumer.consume(1_000, _PATIENCE_S)
+            for message in messages:
+                place = message.topic(), message.partition()
+                if _is_record(message):
+                    found.add(place)
+                elif message.error().code() == KafkaError._PARTITION_EOF:
+                    empty.add(place)
+    finally:
+        consumer.close()
+    return sorted(found)
+
+
+def _is_record(message: Any) -> bool:
+    """False for the end of a partition, and for a broker that is away: librdkafka finds it again by itself."""
+    error = message.error()
+    if error is not None and error.fatal():
+        raise KafkaException(error)
+    return error is None
+
+
+def _consumer(bootstrap: str) -> Consumer:
+    return Consumer(
         {
             "bootstrap.servers": bootstrap,
-            "group.id": "look",
+            "group.id": f"progress-{uuid.uuid4()}",
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "isolation.level": "read_committed",
+            "fetch.wait.max.ms": 20,
+            "log_level": 0,  # brokers are killed here
         }
     )
-    consumer.assign([TopicPartition(topic, number, position)])
-    message = consumer.poll(_WITHIN_S)
-    consumer.close()
-    return message is None or message.error() is None

@@ -61,6 +61,7 @@ def _sample(stage: Stage, seconds: float) -> list[tuple[float, float]]:
     started, samples = time.monotonic(), []
     while time.monotonic() - started < seconds:
         stage.look_after(_EVERY_S)
+        stage.progress.follow()  # or it would read all positions of this half hour at the end, and call that lag
         sizes = [member.memory_info().rss for member in psutil.Process().children() if _is_worker(member)]
         samples.append(((time.monotonic() - started) / 60, sum(sizes) / len(sizes) / 2**20))
     return samples

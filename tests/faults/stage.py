@@ -24,7 +24,7 @@ from typing import Self
 
 from tables import ALL
 from tests.faults.configure import configure
-from tests.faults.progress import unread
+from tests.faults.progress import Progress
 from tests.faults.proxy import Proxy
 from tests.faults.sender import Sender, Watcher
 from tests.records import Record, latest, read
@@ -89,6 +89,7 @@ class Stage:
             subprocess.run([*WORKER[:-1], "topics"], env=self._env(0), check=True, capture_output=True)
             if self.has_small_disk:
                 self._mount_small_disk()
+            self.progress = self._exit.enter_context(Progress(self.bootstrap, self.catalogue, PARTITIONS))
             self._exit.callback(self._end_crew)
             for _ in range(self._wanted):
                 self.start_worker()
@@ -217,7 +218,9 @@ class Stage:
     def drain(self, within_s: float = _DRAIN_S) -> None:
         """Until everything that was sent, and everything that came of it, is processed."""
         drained = self.look_after_until(self._is_drained, within_s)
-        assert drained, f"left: {self._unread()}\n" + "\n\n".join(member.end_of_log for member in self.crew)
+        assert drained, f"left: {self.progress.unread()}\n" + "\n\n".join(
+            member.end_of_log for member in self.crew
+        )
 
     def stop_workers(self) -> list[int]:
         """SIGTERM for all; their exit codes."""
@@ -242,10 +245,7 @@ class Stage:
 
     def _is_drained(self) -> bool:
         time.sleep(0.5)
-        return not self._unread()
-
-    def _unread(self) -> list[tuple[str, int]]:
-        return unread(self.bootstrap, self.catalogue, PARTITIONS)
+        return not self.progress.unread()
 
     def _stores_that_differ(self) -> list[str]:
         """Local copies that are not what their changelog says up to the copy's own offset. Workers must have ended.

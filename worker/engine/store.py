@@ -21,7 +21,7 @@ from worker.topics import CHANGELOG_DELETE_RETENTION_MS
 Changes = Mapping[bytes, bytes | None]
 
 _OFFSETS = b"\x00"
-_BLOCK_CACHE_BYTES = 64 << 20
+_BLOCK_CACHE_BYTES = 16 << 20
 _WRITE_BUFFERS_BYTES = 32 << 20
 _BUFFER_BYTES = 4 << 20
 _MAX_AGE_S = CHANGELOG_DELETE_RETENTION_MS / 1000 - 86_400  # a day of reserve
