@@ -9,6 +9,7 @@ import pytest
 from worker.engine.observer import Observer
 from worker.engine.partition import Pace, Partition
 from worker.engine.store import MemoryStore
+from worker.engine.turns import Turns
 from worker.engine.unit import Unit
 
 PACE = Pace(build_s=0.0, small_records=2, at_once=1)
@@ -42,12 +43,12 @@ class Worker:
     def __init__(self, pace: Pace, count: int) -> None:
         self.begun: list[tuple[int, list[str]]] = []
         self._commits: dict[int, asyncio.Event] = {number: asyncio.Event() for number in range(count)}
-        turns = asyncio.Semaphore(pace.at_once)
+        turns = Turns(pace.at_once, pace.max_records)
         self.partitions = [self._partition(number, pace, turns) for number in range(count)]
         for partition in self.partitions:
             partition.start()
 
-    def _partition(self, number: int, pace: Pace, turns: asyncio.Semaphore) -> Partition:
+    def _partition(self, number: int, pace: Pace, turns: Turns) -> Partition:
         batches: list[Noted] = []
 
         def process(unit: Unit) -> Noted:
@@ -115,6 +116,14 @@ async def test_as_many_large_batches_as_may_be_are_in_the_making(worker):
     assert w.begun == [(0, ORDERS), (1, ORDERS)]
 
 
+async def test_while_somebody_waits_for_answers_large_batches_go_one_at_a_time_and_a_third_as_large(worker):
+    w = worker(PACE._replace(at_once=2, max_records=12))
+    await w.put(2, COMMAND)
+    await w.put(0, ["order"] * 5)
+    await w.put(1, ORDERS)
+    assert w.begun == [(2, COMMAND), (0, ["order"] * 4)]
+
+
 async def test_who_asked_first_goes_first(worker):
     w = worker()
     await w.put(0, ORDERS)
@@ -176,7 +185,7 @@ async def test_a_partition_that_leaves_with_the_turn_gives_it_back(worker):
 
 
 async def test_a_batch_lets_others_on_after_every_slice(worker):
-    w = worker(PACE._replace(small_records=1_000, slice_records=10))
+    w = worker(PACE._replace(small_records=1_000))
     w.partitions[0].put("order", [Record("order", offset) for offset in range(1_000)])
     w.partitions[1].put("command", [Record("command", 0)])
     await w.settle()

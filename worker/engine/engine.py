@@ -18,6 +18,7 @@ from worker.engine.observer import Observer
 from worker.engine.partition import POSITIONS, Pace, Partition, Processor
 from worker.engine.restore import Reader
 from worker.engine.store import Store, Stores
+from worker.engine.turns import Turns
 from worker.engine.unit import Table, Unit
 
 log = structlog.get_logger(__name__)
@@ -50,7 +51,7 @@ class Engine:
         self._prompt = frozenset(prompt)
         self._process = process
         self._pace = pace or Pace()
-        self._turns = asyncio.Semaphore(self._pace.at_once)
+        self._turns = Turns(self._pace.at_once, self._pace.max_records)
         self._observer = observer or Observer()
         self._partitions: dict[int, Partition] = {}
         self._reader = Reader(client, self._observer)

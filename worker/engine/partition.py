@@ -5,8 +5,8 @@ Rules:
   all others. A batch takes what is there of both, prompt records first and up to half of it.
 - Pace: an idle lane opens at once; a busy one lets a batch build, because small transactions cost as much as large
   ones: the shorter, the fewer records its last batch had, so that few records do not wait for many.
-- Turns: large batches of all partitions share one thread, so only at_once of them are in the making, in the order in
-  which they asked. Prompt records and small batches do not wait for a turn, and a batch yields after every slice.
+- Large batches wait for their turn (worker.engine.turns); prompt records and small batches do not. A batch yields
+  after every slice.
 - Positions are rows of the positions table, changed in the same transaction as everything else.
 - After the commit: local store, then whoever waits for results. Any error or missed deadline ends the process.
 """
@@ -23,6 +23,7 @@ from aiokafka import AIOKafkaProducer
 from worker.engine.exits import ExitCode, die
 from worker.engine.observer import Observer
 from worker.engine.store import Store, StoreFailed
+from worker.engine.turns import Turns
 from worker.engine.unit import Table, Unit
 
 POSITIONS = Table("positions", b"P")
@@ -46,12 +47,11 @@ Commit = Callable[[AIOKafkaProducer, Unit], Any]
 class Pace(NamedTuple):
     """How a batch builds. build_s: how long a busy lane waits, counted from the start of its last batch, in full after
     one of busy_records; max_records: what ends the wait. A batch of more than small_records is large, and at_once of
-    those may be in the making; slice_records: after how many it yields."""
+    those may be in the making."""
 
     build_s: float = 0.05
     busy_records: int = 8
     small_records: int = 100
-    slice_records: int = 100
     max_records: int = 2_000
     queue_records: int = 4_000
     at_once: int = 2
@@ -96,7 +96,7 @@ class Partition:
         process: Processor,
         commit: Commit,
         pace: Pace,
-        turns: asyncio.Semaphore,
+        turns: Turns,
         observer: Observer,
         prompt: frozenset[str] = frozenset(),
     ) -> None:
@@ -109,7 +109,7 @@ class Partition:
         self._commit = commit
         self._pace = pace
         self._turns = turns
-        self._turn: asyncio.Task[Any] | None = None  # asked for, or ours
+        self._turn: asyncio.Future[None] | None = None  # asked for, or ours
         self._observer = observer
         self._kept: dict[str, dict[Any, Any]] = {}
         self._prompt_topics = prompt
@@ -147,7 +147,10 @@ class Partition:
 
     def put(self, topic: str, records: Sequence[Any]) -> None:
         """Queue records of one topic."""
-        self._lane_of(topic).records.extend(records)
+        lane = self._lane_of(topic)
+        lane.records.extend(records)
+        if lane is self._prompt:
+            self._turns.hear()
         self._wake.set()
 
     def has_room(self, topic: str) -> bool:
@@ -160,8 +163,9 @@ class Partition:
     async def _run(self) -> None:
         try:
             while self._active:
-                prompt = self._prompt.pop(self._pace.max_records // 2)
-                bulk = self._bulk.pop(self._pace.max_records - len(prompt)) if self._bulk_may_go() else []
+                most = self._turns.max_records
+                prompt = self._prompt.pop(most // 2)
+                bulk = self._bulk.pop(most - len(prompt)) if self._bulk_may_go() else []
                 if prompt or bulk:
                     async with asyncio.timeout(self._pace.deadline_s):
                         await self._transact(prompt, bulk)
@@ -185,14 +189,13 @@ class Partition:
         if len(self._bulk.records) <= self._pace.small_records:
             return True
         if self._turn is None:
-            self._turn = asyncio.get_running_loop().create_task(self._turns.acquire())
+            self._turn = self._turns.ask()
             self._turn.add_done_callback(lambda _: self._wake.set())
         return self._turn.done()
 
     def _end_turn(self) -> None:
         if self._turn is not None:
-            if not self._turn.cancel():
-                self._turns.release()
+            self._turns.end(self._turn)
             self._turn = None
 
     async def _change(self) -> None:
@@ -208,7 +211,7 @@ class Partition:
         records = prompt + bulk
         unit = Unit(self.number, self.store, self._kept)
         work = self._process(unit)
-        for piece in _slices(records, self._pace.slice_records):
+        for piece in _slices(records, self._turns.slice_records):
             work.take(piece)
             await asyncio.sleep(0)
         committed = work.finish()
