@@ -19,6 +19,7 @@ from worker.engine.store import Store
 from worker.engine.unit import Table
 
 _MAX_RECORDS = 20_000
+_PATIENCE_MS = 20  # where only transaction markers are left, nothing comes, but the position moves on
 
 
 class Reader:
@@ -78,9 +79,8 @@ class Reader:
             }
             replayed = 0
             while todo:
-                for tp, records in (
-                    await reader.getmany(*todo, timeout_ms=200, max_records=_MAX_RECORDS)
-                ).items():
+                fetched = await reader.getmany(*todo, timeout_ms=_PATIENCE_MS, max_records=_MAX_RECORDS)
+                for tp, records in fetched.items():
                     store, table = wanted[tp]
                     fresh = [record for record in records if record.offset < ends[tp]]
                     if fresh:
