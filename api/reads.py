@@ -64,9 +64,8 @@ async def find_customer(call: Call) -> web.Response:
         customer = call.gateway.customer(customer_id)
     except NotOwned as away:
         return await find_elsewhere(call, away.partition, customer_id, email)
-    if (
-        customer is None or customer.email != email
-    ):  # claimed, but not in use yet, or no longer; an erased one has none
+    # Claimed, but not in use yet, or no longer; an erased customer has none.
+    if customer is None or customer.email != email:
         raise customer_not_found()
     return _customer(call, customer)
 

@@ -107,9 +107,8 @@ async def _write(call: Call, command_type: str, data: Mapping[str, Any], show: S
         customer = call.gateway.customer(command.customer_id)
         if customer is None:
             raise customer_not_found()
-        if (
-            customer.erased and show is not _gone
-        ):  # since then: a repeated request shows nothing of them either
+        # Erased since then: a repeated request shows nothing of them either.
+        if customer.erased and show is not _gone:
             raise customer_erased()
         return show(call, command, customer)
     except NotOwned:  # applied, but its effect can be seen at another worker only
