@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from worker.engine import partition as partition_module
 from worker.engine.observer import Observer
-from worker.engine.partition import Pace, Partition
+from worker.engine.partition import Lane, Pace, Partition
 from worker.engine.store import MemoryStore
 from worker.engine.turns import Turns
 from worker.engine.unit import Unit
@@ -190,3 +191,36 @@ async def test_a_batch_lets_others_on_after_every_slice(worker):
     w.partitions[1].put("command", [Record("command", 0)])
     await w.settle()
     assert [number for number, _ in w.begun] == [1]
+
+
+class SteppingClock:
+    """Moves on by the same step with every look."""
+
+    def __init__(self, step_s: float) -> None:
+        self._now, self._step_s = 0.0, step_s
+
+    def monotonic(self) -> float:
+        self._now += self._step_s
+        return self._now
+
+
+async def test_a_lane_that_opens_between_the_look_and_the_wait_is_not_forgotten(worker, monkeypatch):
+    stuck = []
+    for step_ms in range(15, 60):
+        monkeypatch.setattr(partition_module, "time", SteppingClock(step_ms / 1000))
+        w = worker(Pace(build_s=0.05, busy_records=1))
+        await w.put(0, ["order"])
+        await w.put(0, ["order"])  # arrives while the first one is being committed, and lets a batch build
+        await w.commit(0)
+        await asyncio.sleep(0.2)
+        if len(w.begun) < 2:
+            stuck.append(step_ms)
+    assert stuck == []
+
+
+def test_a_batch_without_records_of_a_lane_does_not_open_it():
+    lane = Lane(Pace(build_s=0.05, busy_records=1))
+    lane.records.extend("two")
+    lane.batched(1, 100.0)
+    lane.batched(0, 100.01)
+    assert lane.opens_in_s(100.02) == pytest.approx(0.03)

@@ -66,21 +66,23 @@ class Lane:
         self._pace = pace
         self._opens = 0.0
 
-    def opens_in_s(self) -> float | None:
-        """Seconds until it opens, 0 if it is open; None while it is empty."""
+    def opens_in_s(self, now: float) -> float | None:
+        """Seconds until it opens, 0 if it is open; None while it is empty. now: monotonic seconds."""
         if not self.records:
             return None
         full = len(self.records) >= self._pace.max_records
-        return 0.0 if full else max(0.0, self._opens - time.monotonic())
+        return 0.0 if full else max(0.0, self._opens - now)
 
-    def pop(self, most: int) -> list[Any]:
+    def pop(self, now: float, most: int) -> list[Any]:
         """The next records, none while it is closed."""
-        if self.opens_in_s() != 0.0:
+        if self.opens_in_s(now) != 0.0:
             return []
         return [self.records.popleft() for _ in range(min(len(self.records), most))]
 
     def batched(self, count: int, started: float) -> None:
-        """A batch with so many of its records, begun at that monotonic time, is done."""
+        """A batch with so many of its records, begun at that monotonic time, is done; one with none changes nothing."""
+        if not count:
+            return
         busy = min(count / self._pace.busy_records, 1.0) if self.records else 0.0
         self._opens = started + self._pace.build_s * busy
 
@@ -163,16 +165,17 @@ class Partition:
     async def _run(self) -> None:
         try:
             while self._active:
-                most = self._turns.max_records
-                prompt = self._prompt.pop(most // 2)
-                bulk = self._bulk.pop(most - len(prompt)) if self._bulk_may_go() else []
+                # One moment for all: a lane that opened between a look and the wait would not end the wait.
+                now, most = time.monotonic(), self._turns.max_records
+                prompt = self._prompt.pop(now, most // 2)
+                bulk = self._bulk.pop(now, most - len(prompt)) if self._bulk_may_go(now) else []
                 if prompt or bulk:
                     async with asyncio.timeout(self._pace.deadline_s):
                         await self._transact(prompt, bulk)
                     if bulk:
                         self._end_turn()
                 else:
-                    await self._change()
+                    await self._change(now)
         except TimeoutError as error:
             die(ExitCode.DEADLINE, f"a batch of partition {self.number} missed its deadline", error=error)
         except StoreFailed as error:
@@ -182,9 +185,9 @@ class Partition:
         finally:
             self._end_turn()
 
-    def _bulk_may_go(self) -> bool:
+    def _bulk_may_go(self, now: float) -> bool:
         """Whether what has piled up is little, or has its turn; asks for the turn when it is open to be taken."""
-        if self._bulk.opens_in_s() != 0.0:
+        if self._bulk.opens_in_s(now) != 0.0:
             return False
         if len(self._bulk.records) <= self._pace.small_records:
             return True
@@ -198,9 +201,9 @@ class Partition:
             self._turns.end(self._turn)
             self._turn = None
 
-    async def _change(self) -> None:
-        """Wait until there may be something to take."""
-        closed = [seconds for lane in (self._prompt, self._bulk) if (seconds := lane.opens_in_s())]
+    async def _change(self, now: float) -> None:
+        """Wait until there may be something to take; now: when there was nothing."""
+        closed = [seconds for lane in (self._prompt, self._bulk) if (seconds := lane.opens_in_s(now))]
         self._wake.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(closed, default=None)):
