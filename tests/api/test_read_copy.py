@@ -50,6 +50,14 @@ def version_in(redis: RedisServer, customer_id: str) -> int:
     return int(redis.client.hget(key(customer_id), "v") or 0)
 
 
+async def erased(client: Client, redis: RedisServer) -> str:
+    """The id of a customer who is a tombstone in Redis."""
+    customer_id = await registered(client)
+    assert (await client.delete(f"{CUSTOMERS}/{customer_id}")).status == 204
+    await eventually(lambda: redis.client.hget(key(customer_id), "gone"))
+    return customer_id
+
+
 async def test_while_the_owner_is_away_the_copy_is_shown_marked_stale(
     pair: tuple[Client, InMemoryGateway], world: World, redis: RedisServer
 ) -> None:
@@ -191,9 +199,7 @@ async def test_a_flushed_redis_gets_the_tombstones_again_and_nothing_of_who_is_u
     pair: tuple[Client, InMemoryGateway], world: World, redis: RedisServer
 ) -> None:
     client, _ = pair
-    customer_id = await registered(client)
-    assert (await client.delete(f"{CUSTOMERS}/{customer_id}")).status == 204
-    await eventually(lambda: redis.client.hget(key(customer_id), "gone"))
+    customer_id = await erased(client, redis)
     redis.client.flushall()
     await eventually(lambda: redis.client.hget(key(customer_id), "gone"))
     for listener in world.listeners:
@@ -207,9 +213,7 @@ async def test_nobody_is_found_by_an_email_whose_customer_the_copy_calls_erased(
     pair: tuple[Client, InMemoryGateway], world: World, redis: RedisServer
 ) -> None:
     client, gateway = pair
-    customer_id = await registered(client)
-    assert (await client.delete(f"{CUSTOMERS}/{customer_id}")).status == 204
-    await eventually(lambda: redis.client.hget(key(customer_id), "gone"))
+    customer_id = await erased(client, redis)
     home = gateway.partition_of(customer_id)
     email = next(
         each

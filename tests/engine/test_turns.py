@@ -206,7 +206,7 @@ class SteppingClock:
 
 async def test_a_lane_that_opens_between_the_look_and_the_wait_is_not_forgotten(worker, monkeypatch):
     stuck = []
-    for step_ms in range(15, 60):
+    for step_ms in range(13, 20):  # of 50 ms, so that some look falls right before it opens
         monkeypatch.setattr(partition_module, "time", SteppingClock(step_ms / 1000))
         w = worker(Pace(build_s=0.05, busy_records=1))
         await w.put(0, ["order"])
