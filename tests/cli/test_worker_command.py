@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -112,3 +114,15 @@ def test_the_end_of_its_input_ends_the_worker_cleanly_and_its_kafka_too(environm
     assert worker.wait(30) == 0
     missing = run(environment, "events")
     assert (missing.returncode, "No embedded Kafka runs" in missing.stderr) == (1, True)
+
+
+def test_a_worker_told_to_stop_while_it_still_looks_for_kafka_ends_cleanly(environment):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+        kafka = "{}:{}".format(*silent.getsockname())
+        elsewhere = environment | {"CUSTOMER_CONTEXT_BOOTSTRAP_SERVERS": kafka}
+        with subprocess.Popen([*PROGRAM, "worker"], env=elsewhere, stderr=subprocess.DEVNULL) as starting:
+            connection, _ = silent.accept()
+            with connection:
+                starting.send_signal(signal.SIGTERM)
+                assert starting.wait(30) == 0

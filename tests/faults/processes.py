@@ -108,6 +108,10 @@ class Storm(Row):
     times = (3, 30)
     takeover_limit_s = 15.0
 
+    def act(self, stage: Stage, seed: int, dose: str) -> None:
+        super().act(stage, seed, dose)
+        stage.wait_until_working()  # the guest, which may just be starting again, too
+
     def strike(self, stage: Stage, n: int) -> None:
         if n == 0:
             stage.start_worker()

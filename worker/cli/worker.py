@@ -30,6 +30,7 @@ def worker(
 
     Without BOOTSTRAP_SERVERS it uses the embedded Kafka that runs on DATA_DIR, or starts one that ends with it.
     """
+    signal.signal(signal.SIGTERM, _stop_before_the_start)
     settings = settings_of(context)
     unbound = unbindable(settings.web_host, settings.web_port, "WEB_PORT")
     if unbound is not None:  # Faust would say it with a traceback, after it has joined the group
@@ -49,6 +50,11 @@ def worker(
     except UnknownVersion as error:
         raise CommandFailed(str(error)) from error
     raise typer.Exit(code)
+
+
+def _stop_before_the_start(_signal: int, _frame: object) -> None:
+    """Until Faust has handlers of its own there is nothing to finish."""
+    raise SystemExit(0)
 
 
 def _stop_when_stdin_ends() -> None:
