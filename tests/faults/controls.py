@@ -38,7 +38,8 @@ class RefusedSends(Row):
 
 def wake_a_zombie(stage: Stage) -> None:
     """Freeze a worker whose transactions are open, and wake it when another has taken its partitions and committed."""
-    stage.wait_until_working()  # the last zombie too: one that holds nothing leaves nothing to take over
+    stage.wait_until_working()  # the last zombie too, and after its return all partitions: else nothing is open yet
+    stage.look_after_until_all_work(time.monotonic())
     frozen = stage.strike(signal.SIGSTOP)
     others = [member for member in stage.crew if member is not frozen]
     before = [member.log.count('"processing"') for member in others]
