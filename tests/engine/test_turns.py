@@ -26,10 +26,14 @@ class Noted:
     """A batch of which only is noted what it took."""
 
     def __init__(self) -> None:
-        self.topics: list[str] = []
+        self.records: list[Record] = []
 
     def take(self, records: Sequence[Any]) -> None:
-        self.topics += [record.topic for record in records]
+        self.records += records
+
+    @property
+    def topics(self) -> list[str]:
+        return [record.topic for record in self.records]
 
     def finish(self) -> Callable[[], None]:
         return lambda: None
@@ -38,11 +42,12 @@ class Noted:
 class Worker:
     """Partitions that take turns, and whose commits wait until they are let through.
 
-    begun: (partition, topics) of every batch whose commit was begun.
+    begun: (partition, topics) of every batch whose commit was begun; taken: the records of each.
     """
 
     def __init__(self, pace: Pace, count: int) -> None:
         self.begun: list[tuple[int, list[str]]] = []
+        self.taken: list[list[Record]] = []
         self._commits: dict[int, asyncio.Event] = {number: asyncio.Event() for number in range(count)}
         turns = Turns(pace.at_once, pace.max_records)
         self.partitions = [self._partition(number, pace, turns) for number in range(count)]
@@ -58,6 +63,7 @@ class Worker:
 
         async def commit(producer: Any, unit: Unit) -> dict[bytes, int]:
             self.begun.append((number, batches[-1].topics))
+            self.taken.append(batches[-1].records)
             await self._commits[number].wait()
             self._commits[number].clear()
             return {}
@@ -191,6 +197,30 @@ async def test_a_batch_lets_others_on_after_every_slice(worker):
     w.partitions[1].put("command", [Record("command", 0)])
     await w.settle()
     assert [number for number, _ in w.begun] == [1]
+
+
+async def test_a_command_that_comes_during_a_batch_is_taken_into_it_and_ends_it(worker):
+    w = worker(PACE._replace(small_records=1_000))
+    await begin_large_batch(w)
+    await w.put(0, COMMAND)
+    await w.commit(0)
+    assert w.begun == [(0, ["order"] * 250 + COMMAND), (0, ["order"] * 50)]
+
+
+async def test_what_is_left_of_an_interrupted_batch_goes_before_what_came_later(worker):
+    w = worker(PACE._replace(small_records=1_000))
+    await begin_large_batch(w)
+    w.partitions[0].put("order", [Record("order", 300)])
+    await w.put(0, COMMAND)
+    await w.commit(0)
+    orders = [record.offset for batch in w.taken for record in batch if record.topic == "order"]
+    assert orders == list(range(301))
+
+
+async def begin_large_batch(w: Worker) -> None:
+    """300 orders, of which the first slice of 250 is taken."""
+    w.partitions[0].put("order", [Record("order", offset) for offset in range(300)])
+    await asyncio.sleep(0)
 
 
 class SteppingClock:

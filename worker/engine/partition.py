@@ -6,7 +6,8 @@ Rules:
 - Pace: an idle lane opens at once; a busy one lets a batch build, because small transactions cost as much as large
   ones: the shorter, the fewer records its last batch had, so that few records do not wait for many.
 - Large batches wait for their turn (worker.engine.turns); prompt records and small batches do not. A batch yields
-  after every slice.
+  after every slice; prompt records that came meanwhile are taken into it and end it, so that they wait for a slice
+  instead of a batch.
 - Positions are rows of the positions table, changed in the same transaction as everything else.
 - After the commit: local store, then whoever waits for results. Any error or missed deadline ends the process.
 """
@@ -15,7 +16,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from aiokafka import AIOKafkaProducer
@@ -78,6 +79,10 @@ class Lane:
         if self.opens_in_s(now) != 0.0:
             return []
         return [self.records.popleft() for _ in range(min(len(self.records), most))]
+
+    def put_back(self, records: Sequence[Any]) -> None:
+        """Records that were popped last, and not used."""
+        self.records.extendleft(reversed(records))
 
     def batched(self, count: int, started: float) -> None:
         """A batch with so many of its records, begun at that monotonic time, is done; one with none changes nothing."""
@@ -211,12 +216,10 @@ class Partition:
 
     async def _transact(self, prompt: list[Any], bulk: list[Any]) -> None:
         started = time.monotonic()
-        records = prompt + bulk
         unit = Unit(self.number, self.store, self._kept)
         work = self._process(unit)
-        for piece in _slices(records, self._turns.slice_records):
-            work.take(piece)
-            await asyncio.sleep(0)
+        prompt, bulk = await self._take(work, prompt, bulk)
+        records = prompt + bulk
         committed = work.finish()
         positions = {record.topic: record.offset + 1 for record in records}
         for topic, position in positions.items():
@@ -230,9 +233,30 @@ class Partition:
         self._prompt.batched(len(prompt), started)
         self._bulk.batched(len(bulk), started)
 
+    async def _take(self, work: Work, prompt: list[Any], bulk: list[Any]) -> tuple[list[Any], list[Any]]:
+        """Process the records, and prompt ones that come meanwhile; then what is left of the others goes back.
 
-def _slices(records: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    return (records[start : start + size] for start in range(0, len(records), size))
+        Returns what was processed.
+        """
+        await self._take_slices(work, prompt)
+        taken = 0
+        while taken < len(bulk):
+            piece = bulk[taken : taken + self._turns.slice_records]
+            work.take(piece)
+            taken += len(piece)
+            await asyncio.sleep(0)
+            late = self._prompt.pop(time.monotonic(), self._turns.max_records // 2)
+            if late:
+                self._bulk.put_back(bulk[taken:])
+                await self._take_slices(work, late)
+                return prompt + late, bulk[:taken]
+        return prompt, bulk
+
+    async def _take_slices(self, work: Work, records: Sequence[Any]) -> None:
+        size = self._turns.slice_records
+        for start in range(0, len(records), size):
+            work.take(records[start : start + size])
+            await asyncio.sleep(0)
 
 
 def _code_of(error: BaseException) -> ExitCode:
