@@ -37,6 +37,7 @@ class Routing:
     def __init__(self, catalogue: Catalogue, partitions: int) -> None:
         self.commands = catalogue.commands.name
         self.orders = catalogue.orders.name
+        self.returns = catalogue.returns.name
         self.payments = catalogue.payments.name
         self.events = catalogue.events.name
         self.results = catalogue.results.name

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from agents.batch import Batch
-from agents.purchases import release_waiting
+from agents.purchases import refuse_waiting, release_waiting
 from tables import command_results, waiting
 from tables.command_results import FORGOTTEN, RememberedResult
 from tables.waiting import Source
@@ -93,6 +93,8 @@ def _erase(batch: Batch, row: CustomerRow, command: EraseCustomer, events: Seque
     _record(batch, row, command, events)
     row.email_claim = None
     command_results.forget(batch.unit, command.customer_id)
+    if row.customer is not None:
+        refuse_waiting(batch, row, row.customer)
     _release(batch, command, released, old_claim)
 
 

@@ -36,6 +36,7 @@ class Processor:
         self._begin_span = begin_span
         self._forwarded: dict[str, Callable[[Batch, Source, bool], None]] = {
             routing.orders: purchases.order,
+            routing.returns: purchases.returned,
             routing.payments: purchases.payment,
             routing.commands: commands.command,
         }

@@ -1,24 +1,51 @@
-"""Orders and payments: count them once, or let them wait until their customer is registered."""
+"""Orders, payments and returns: count them once, or let them wait.
+
+All wait for the registration of their customer, and a return also for its order, which it then follows at once. Only
+returns wait for a registered customer, so an order asks the row's count alone whether anything waits for it.
+"""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from agents.batch import Batch
 from tables import waiting
 from tables.waiting import Source
-from worker.domain.decide import decide_order, decide_payment
-from worker.domain.messages import OrderCompleted, PaymentCompleted
+from worker.domain.decide import decide_order, decide_payment, decide_return
+from worker.domain.decide.erased import too_late
+from worker.domain.events import Event
+from worker.domain.messages import OrderCompleted, OrderReturned, PaymentCompleted
 from worker.domain.rejections import DeadLettered, DeadLetterReason
 from worker.domain.state import Customer, CustomerRow
-from worker.wire.inputs import decode_order, decode_payment
+from worker.wire.inputs import decode_order, decode_payment, decode_return
 
 MAX_WAITING = 1_000
 
-Purchase = OrderCompleted | PaymentCompleted
+Purchase = OrderCompleted | PaymentCompleted | OrderReturned
 
 _DECODERS: dict[str, Callable[[bytes, Sequence[tuple[str, bytes]]], Purchase]] = {
     waiting.ORDER: decode_order,
     waiting.PAYMENT: decode_payment,
+    waiting.RETURN: decode_return,
 }
+_CONFLICTS = {
+    waiting.ORDER: DeadLetterReason.ORDER_CONFLICT,
+    waiting.PAYMENT: DeadLetterReason.PAYMENT_CONFLICT,
+    waiting.RETURN: DeadLetterReason.RETURN_CONFLICT,
+}
+
+
+class _Waiting(NamedTuple):
+    """An input that waits, as it was read and as it came. waiting_id: orderId, paymentId or returnId."""
+
+    kind: str
+    waiting_id: str
+    purchase: Purchase
+    source: Source
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """Where it was first, which parts what occurred at the same time."""
+        return self.source.topic, self.source.partition, self.source.offset
 
 
 def order(batch: Batch, source: Source, forwarded: bool = False) -> None:
@@ -31,64 +58,137 @@ def payment(batch: Batch, source: Source, forwarded: bool = False) -> None:
     _receive(batch, source, decode_payment(source.value, source.headers), forwarded)
 
 
+def returned(batch: Batch, source: Source, forwarded: bool = False) -> None:
+    """One record of order.returned."""
+    _receive(batch, source, decode_return(source.value, source.headers), forwarded)
+
+
 def _receive(batch: Batch, source: Source, purchase: Purchase, forwarded: bool) -> None:
     if not forwarded and not batch.at_home(source, purchase.customer_id):
         return
     row = batch.customers.row(purchase.customer_id)
-    if row.customer is None:
+    customer = row.customer
+    if customer is None:
         _wait(batch, source, purchase, row)
-    else:
-        count(batch, purchase, row, row.customer)
+        return
+    if row.waiting and isinstance(purchase, OrderReturned) and _waits_already(batch, purchase):
+        return
+    events = count(batch, purchase, row, customer)
+    if events is None:
+        _wait(batch, source, purchase, row)
+    elif events and row.waiting and isinstance(purchase, OrderCompleted):
+        _release_returns(batch, row, customer, purchase.order_id)
 
 
-def count(batch: Batch, purchase: Purchase, row: CustomerRow, customer: Customer) -> None:
-    """Apply a purchase of a registered customer. Raises DeadLettered on a conflict with an earlier one."""
+def count(batch: Batch, purchase: Purchase, row: CustomerRow, customer: Customer) -> tuple[Event, ...] | None:
+    """Apply a purchase of a registered customer and return its events; None for a return that has to wait for its order.
+
+    Raises DeadLettered on a conflict with an earlier one.
+    """
     ledger = batch.ledger(purchase.customer_id)
+    events: tuple[Event, ...] | None
     if isinstance(purchase, OrderCompleted):
         events = decide_order(customer, purchase, batch.rules, ledger)
         key = purchase.order_id
-    else:
+    elif isinstance(purchase, PaymentCompleted):
         events = decide_payment(customer, purchase, ledger)
         key = purchase.payment_id
+    else:
+        events = decide_return(customer, purchase, batch.rules, ledger)
+        key = purchase.return_id
     if events:
         batch.record(row, key, purchase.event_id, purchase.correlation_id, events)
+    return events
 
 
 def release_waiting(batch: Batch, row: CustomerRow, customer: Customer) -> None:
-    """Apply everything that waited for this registration, by occurredOn."""
-    customer_id = customer.id
+    """Apply what waited for this registration, by occurredOn; a return whose order has not come goes on waiting.
+
+    A return from before its order's time comes after its order all the same.
+    """
+    found = [each for kind in _DECODERS for each in _waiting(batch, customer.id, kind)]
+    ordered_at = {each.waiting_id: each.purchase.occurred_at for each in found if each.kind == waiting.ORDER}
+
+    def turn(each: _Waiting) -> tuple[int, tuple[str, int, int]]:
+        purchase = each.purchase
+        if isinstance(purchase, OrderReturned):
+            return max(purchase.occurred_at, ordered_at.get(purchase.order_id, 0)), each.place
+        return purchase.occurred_at, each.place
+
+    _release(batch, row, customer, sorted(found, key=turn))
+
+
+def refuse_waiting(batch: Batch, row: CustomerRow, customer: Customer) -> None:
+    """What still waits for an order when its customer is erased has come too late."""
+    if row.waiting:
+        for each in _waiting(batch, customer.id, waiting.RETURN):
+            batch.dead_letter(each.source, too_late(customer))
+            _end_waiting(batch, row, customer.id, each)
+
+
+def _release_returns(batch: Batch, row: CustomerRow, customer: Customer, order_id: str) -> None:
+    """Apply the returns that waited for this order, by occurredOn."""
     found = [
-        (decode(source.value, source.headers), source, kind, waiting_id)
-        for kind, decode in _DECODERS.items()
-        for waiting_id, source in waiting.scan(batch.unit, customer_id, kind)
+        each
+        for each in _waiting(batch, customer.id, waiting.RETURN)
+        if isinstance(each.purchase, OrderReturned) and each.purchase.order_id == order_id
     ]
-    found.sort(key=lambda each: (each[0].occurred_at, each[1].topic, each[1].partition, each[1].offset))
-    for purchase, source, kind, waiting_id in found:
-        waiting.put(batch.unit, customer_id, kind, waiting_id, None)
-        batch.follow(source)
+    _release(batch, row, customer, sorted(found, key=lambda each: (each.purchase.occurred_at, each.place)))
+
+
+def _release(batch: Batch, row: CustomerRow, customer: Customer, found: Sequence[_Waiting]) -> None:
+    for each in found:
+        batch.follow(each.source)
         try:
-            count(batch, purchase, row, customer)
+            if count(batch, each.purchase, row, customer) is None:
+                continue
         except DeadLettered as error:
-            batch.dead_letter(source, error)
-    row.waiting = 0
+            batch.dead_letter(each.source, error)
+        _end_waiting(batch, row, customer.id, each)
+
+
+def _end_waiting(batch: Batch, row: CustomerRow, customer_id: str, each: _Waiting) -> None:
+    waiting.put(batch.unit, customer_id, each.kind, each.waiting_id, None)
+    row.waiting -= 1
     batch.customers.changed(customer_id, row)
 
 
-def _wait(batch: Batch, source: Source, purchase: Purchase, row: CustomerRow) -> None:
+def _waiting(batch: Batch, customer_id: str, kind: str) -> list[_Waiting]:
+    decode = _DECODERS[kind]
+    return [
+        _Waiting(kind, waiting_id, decode(source.value, source.headers), source)
+        for waiting_id, source in waiting.scan(batch.unit, customer_id, kind)
+    ]
+
+
+def _named(purchase: Purchase) -> tuple[str, str]:
+    """Its kind, and the id under which it counts once."""
     if isinstance(purchase, OrderCompleted):
-        kind, waiting_id, conflict = waiting.ORDER, purchase.order_id, DeadLetterReason.ORDER_CONFLICT
-    else:
-        kind, waiting_id, conflict = waiting.PAYMENT, purchase.payment_id, DeadLetterReason.PAYMENT_CONFLICT
+        return waiting.ORDER, purchase.order_id
+    if isinstance(purchase, PaymentCompleted):
+        return waiting.PAYMENT, purchase.payment_id
+    return waiting.RETURN, purchase.return_id
+
+
+def _waits_already(batch: Batch, purchase: Purchase) -> bool:
+    """Whether it is a repeat of one that waits. Raises DeadLettered when that one has another amount."""
+    kind, waiting_id = _named(purchase)
     known = waiting.read(batch.unit, purchase.customer_id, kind, waiting_id)
-    if known is not None:
-        earlier = _DECODERS[kind](known.value, known.headers)
-        if (earlier.amount, earlier.currency) != (purchase.amount, purchase.currency):
-            raise DeadLettered(conflict, "waits already with another amount")
+    if known is None:
+        return False
+    earlier = _DECODERS[kind](known.value, known.headers)
+    if (earlier.amount, earlier.currency) != (purchase.amount, purchase.currency):
+        raise DeadLettered(_CONFLICTS[kind], "waits already with another amount")
+    return True
+
+
+def _wait(batch: Batch, source: Source, purchase: Purchase, row: CustomerRow) -> None:
+    if _waits_already(batch, purchase):
         return
     if row.waiting >= MAX_WAITING:
         raise DeadLettered(
             DeadLetterReason.WAITING_LIMIT, f"{MAX_WAITING} inputs wait for this customer already"
         )
-    waiting.put(batch.unit, purchase.customer_id, kind, waiting_id, source)
+    waiting.put(batch.unit, purchase.customer_id, *_named(purchase), source)
     row.waiting += 1
     batch.customers.changed(purchase.customer_id, row)

@@ -13,8 +13,8 @@ from api.contracts import (
     RewardPointsView,
     StatisticsView,
 )
-from worker.domain.spending import annual_spending, total_spending
-from worker.domain.state import ORDER, REDEMPTION, Customer, LedgerLine
+from worker.domain.spending import net_annual, net_total
+from worker.domain.state import ORDER, REDEMPTION, RETURN, Customer, LedgerLine
 from worker.domain.values import DeliveryAddress, PaymentMethod, Preferences
 from worker.wire.money import format_amount
 from worker.wire.times import format_time
@@ -37,9 +37,9 @@ def customer_view(customer: Customer, currency: str) -> CustomerView:
         vip=customer.vip_since is not None,
         vip_since=_time(customer.vip_since),
         reward_points=customer.points,
-        total_spending=_money(total_spending(customer, currency), currency),
-        annual_spending=_money(annual_spending(customer, currency), currency),
-        spending_by_currency={code: _money(spent.total, code) for code, spent in customer.spending.items()},
+        total_spending=_money(net_total(customer, currency), currency),
+        annual_spending=_money(net_annual(customer, currency), currency),
+        spending_by_currency={code: _money(net_total(customer, code), code) for code in customer.spending},
         statistics=_statistics(customer, currency),
         addresses=tuple(map(address_view, customer.addresses)),
         preferences=preferences_view(customer.preferences),
@@ -99,17 +99,16 @@ def points_view(customer: Customer, ledger: Sequence[LedgerEntry]) -> RewardPoin
     )
 
 
-_LINE_TYPES = frozenset({ORDER, REDEMPTION})
+_LINE_TYPES = {ORDER: "EARN", REDEMPTION: "REDEEM", RETURN: "REVERSE"}
 
 
 def _line_view(kind: str, line_id: str, line: LedgerLine) -> PointsLineView:
-    earned = kind == ORDER
     return PointsLineView(
-        type="EARN" if earned else "REDEEM",
+        type=_LINE_TYPES[kind],
         points=line.points,
-        order_id=line_id if earned else line.order_id,
-        redemption_id=None if earned else line_id,
-        return_id=None,
+        order_id=line_id if kind == ORDER else line.order_id,
+        redemption_id=line_id if kind == REDEMPTION else None,
+        return_id=line_id if kind == RETURN else None,
         occurred_on=format_time(line.occurred_at),
         rules_version=line.rules_version or None,
     )

@@ -1,7 +1,7 @@
 """waiting: customerId, kind, id -> an input that waits, as it came.
 
-Orders and payments wait for the registration of an unknown customer, keyed by orderId or paymentId so that a repeat is
-recognised; commands wait for the customer's pending email claim, keyed by a counter so that they keep their order.
+Orders, payments and returns wait for the registration of an unknown customer, keyed by orderId, paymentId or returnId so
+that a repeat is recognised, and returns for their order; commands wait for the customer's pending email claim, keyed by a counter so that they keep their order.
 The originals are kept because an input may still become a dead letter.
 """
 
@@ -16,6 +16,7 @@ WAITING = Table("waiting", b"W")
 
 ORDER = "O"
 PAYMENT = "P"
+RETURN = "T"
 COMMAND = "C"
 
 

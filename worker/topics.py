@@ -138,7 +138,7 @@ class Catalogue:
     @property
     def consumed(self) -> tuple[Topic, ...]:
         """The topics that a worker reads."""
-        return self.commands, self.orders, self.payments, self.inbox, self.email_claims
+        return self.commands, self.orders, self.returns, self.payments, self.inbox, self.email_claims
 
     def all(self, tables: Sequence[str]) -> tuple[Topic, ...]:
         """Every topic that this installation needs, with the changelogs of these tables."""

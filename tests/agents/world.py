@@ -53,6 +53,7 @@ class World:
         self._inputs = [
             self.routing.commands,
             self.routing.orders,
+            self.routing.returns,
             self.routing.payments,
             self.routing.inbox,
             self.routing.email_claims,
@@ -110,6 +111,28 @@ class World:
             **more,
         }
         self.produce(self.routing.orders, value, customer_id)
+
+    def returned(
+        self,
+        customer_id: str,
+        return_id: str,
+        order_id: str,
+        amount: str,
+        on: str = "2026-11-02T12:00:00Z",
+        **more: Any,
+    ) -> None:
+        """Produce an OrderReturnedEvent."""
+        currency = more.pop("currency", "USD")
+        value = {
+            "eventId": f"e-{return_id}",
+            "returnId": return_id,
+            "orderId": order_id,
+            "customerId": customer_id,
+            "refundAmount": {"amount": amount, "currency": currency},
+            "occurredOn": on,
+            **more,
+        }
+        self.produce(self.routing.returns, value, customer_id)
 
     def payment(self, customer_id: str, payment_id: str, amount: str, key: str | None = None) -> None:
         """Produce a PaymentCompletedEvent."""

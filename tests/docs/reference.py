@@ -53,7 +53,10 @@ def page() -> str:
         _INTRODUCTION,
         "## Topics\n\n`TOPIC_PREFIX` goes before the names, `APP_ID` begins the changelogs'.\n\n" + _topics(),
         "## Consumed events\n\nPlain JSON as shown, or CloudEvents 1.0, structured or binary.\n",
-        *_messages(event.__name__ for event in (inputs.OrderCompletedEvent, inputs.PaymentCompletedEvent)),
+        *_messages(
+            event.__name__
+            for event in (inputs.OrderCompletedEvent, inputs.OrderReturnedEvent, inputs.PaymentCompletedEvent)
+        ),
         _COMMANDS,
         *_messages(COMMAND_MODELS, "data"),
         "## Command results\n",

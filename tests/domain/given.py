@@ -6,15 +6,22 @@ from typing import Any
 
 import msgspec
 
-from worker.domain.decide import decide, decide_order, decide_payment
+from worker.domain.decide import decide, decide_order, decide_payment, decide_return
 from worker.domain.events import Event
 from worker.domain.evolve import apply
 from worker.domain.ledger import ledger_lines
-from worker.domain.messages import AnyCommand, OrderCompleted, PaymentCompleted, RegisterCustomer
+from worker.domain.messages import (
+    AnyCommand,
+    OrderCompleted,
+    OrderReturned,
+    PaymentCompleted,
+    RegisterCustomer,
+)
 from worker.domain.rules import DEFAULT_RULES, RuleBook
 from worker.domain.state import ORDER, Customer, LedgerLine
 from worker.domain.values import Address
 
+Message = AnyCommand | OrderCompleted | PaymentCompleted | OrderReturned
 RULES = RuleBook((DEFAULT_RULES,))
 HOME = Address("Main Street 1", "Springfield", "12345", "US")
 NOON = 12 * 3_600_000
@@ -46,6 +53,16 @@ def payment(
     return PaymentCompleted(f"event-of-{payment_id}", payment_id, "o1", "c1", amount, currency, occurred_at)
 
 
+def returned(
+    return_id: str,
+    order_id: str,
+    amount: int,
+    occurred_at: int = at("2026-02-15"),
+    currency: str = "USD",
+) -> OrderReturned:
+    return OrderReturned(f"event-of-{return_id}", return_id, order_id, "c1", amount, currency, occurred_at)
+
+
 def a(command: type[Any], command_id: str = "k1", **fields: Any) -> Any:
     """A command of customer c1, issued on 2026-01-15 unless it says otherwise."""
     return command(**{"command_id": command_id, "customer_id": "c1", "issued_at": at("2026-01-15"), **fields})
@@ -72,21 +89,26 @@ class Story:
     ledger: Lines = field(default_factory=Lines)
     rules: RuleBook = RULES
 
-    def decides(self, message: AnyCommand | OrderCompleted | PaymentCompleted) -> tuple[Event, ...]:
-        """The events, without applying them."""
+    def decides(self, message: Message) -> tuple[Event, ...]:
+        """The events, without applying them; none for a return whose order has not counted."""
         if isinstance(message, OrderCompleted):
             return decide_order(self.now, message, self.rules, self.ledger)
         if isinstance(message, PaymentCompleted):
             return decide_payment(self.now, message, self.ledger)
+        if isinstance(message, OrderReturned):
+            return decide_return(self.now, message, self.rules, self.ledger) or ()
         return decide(self.customer, message, self.rules, self.ledger)
 
-    def when(self, message: AnyCommand | OrderCompleted | PaymentCompleted) -> tuple[Event, ...]:
+    def when(self, message: Message) -> tuple[Event, ...]:
         """The events, applied."""
         events = self.decides(message)
         if events:
             self.customer = apply(self.customer, events, at("2026-06-01"))
             for kind, line_id, line in ledger_lines(events, self.customer.sequence):
-                assert (kind, line_id) not in self.ledger.lines
+                rewritten = self.ledger.lines.get((kind, line_id))
+                assert rewritten is None or rewritten == msgspec.structs.replace(
+                    line, returned=rewritten.returned
+                )
                 self.ledger.lines[(kind, line_id)] = line
         return events
 
@@ -107,7 +129,7 @@ def registered(rules: RuleBook = RULES, **fields: Any) -> Story:
     return story
 
 
-def after(*messages: AnyCommand | OrderCompleted | PaymentCompleted, rules: RuleBook = RULES) -> Story:
+def after(*messages: Message, rules: RuleBook = RULES) -> Story:
     """A registered customer to whom all this happened."""
     story = registered(rules)
     for message in messages:

@@ -6,7 +6,19 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from tests.domain.given import DAY_MS, HOME, NOON, Story, a, day_number, order, payment, registered, street
+from tests.domain.given import (
+    DAY_MS,
+    HOME,
+    NOON,
+    Story,
+    a,
+    day_number,
+    order,
+    payment,
+    registered,
+    returned,
+    street,
+)
 from tests.domain.oracle import expected
 from worker.domain.events import STATE_ONLY
 from worker.domain.ids import derived_id
@@ -17,6 +29,7 @@ from worker.domain.messages import (
     Command,
     EraseCustomer,
     OrderCompleted,
+    OrderReturned,
     RedeemPoints,
     RegisterCustomer,
     RemoveDeliveryAddress,
@@ -28,8 +41,8 @@ from worker.domain.messages import (
 )
 from worker.domain.rejections import DeadLettered, Rejected
 from worker.domain.rules import DEFAULT_RULES, RuleBook, RuleSet
-from worker.domain.spending import annual_spending, kept_from, total_spending
-from worker.domain.state import Customer
+from worker.domain.spending import annual_spending, kept_from, net_annual, net_total, total_spending
+from worker.domain.state import ORDER, RETURN, Customer
 from worker.domain.values import (
     CustomerStatus,
     MembershipLevel,
@@ -135,6 +148,57 @@ def test_arrival_order_does_not_matter(orders, rules):
     check_against_oracle(first, orders[0], rules, "STANDARD")
 
 
+@some.composite
+def orders_and_returns(draw: some.DrawFn) -> tuple[list[OrderCompleted], list[Any], list[Any]]:
+    """Orders, and them with returns of some of them in two orders; no more is returned than was spent."""
+    orders = draw(some_orders())
+    returns = []
+    for each in orders:
+        left = each.amount
+        for n in range(draw(some.sampled_from([0, 0, 1, 2]))):
+            amount = draw(some.integers(0, left) | some.just(left))
+            left -= amount
+            on = draw(times)
+            returns.append(returned(f"{each.order_id}-{n}", each.order_id, amount, on, each.currency))
+    every = [*orders, *returns]
+    return orders, draw(some.permutations(every)), draw(some.permutations(every))
+
+
+def told_with_waiting(messages: list[Any], rules: RuleBook) -> Story:
+    """A return that comes before its order is told right after it."""
+    story = registered(rules)
+    for place, message in enumerate(messages):
+        story.when(message)
+        early = messages[:place] if isinstance(message, OrderCompleted) else []
+        for each in early:
+            if isinstance(each, OrderReturned) and each.order_id == message.order_id:
+                story.when(each)
+    return story
+
+
+@settings(max_examples=400, deadline=None)
+@given(orders_and_returns(), rule_books)
+def test_arrival_order_of_orders_and_returns_does_not_matter(messages, rules):
+    orders, first, second = messages
+    one, other = told_with_waiting(first, rules), told_with_waiting(second, rules)
+    assert without(one.now, "sequence") == without(other.now, "sequence")
+    customer, lines = one.now, one.ledger.lines
+    gross = expected(orders, rules.sets)
+    assert (customer.level.value, customer.vip_since) == (gross.level, gross.vip_since)
+    kept = [
+        msgspec.structs.replace(each, amount=each.amount - lines[ORDER, each.order_id].returned)
+        for each in orders
+    ]
+    net = expected(kept, rules.sets)
+    assert {currency: net_total(customer, currency) for currency in customer.spending} == net.totals
+    assert {currency: net_annual(customer, currency) for currency in customer.spending} == net.annual
+    assert (customer.points, customer.debt, customer.lifetime_earned) == (net.points, 0, gross.points)
+    assert customer.lifetime_reversed == gross.points - net.points
+    assert (
+        sum(line.points for (kind, _), line in lines.items() if kind == RETURN) == gross.points - net.points
+    )
+
+
 @settings(max_examples=300, deadline=None)
 @given(some_orders(), rule_books, some.integers(0, 14), some.sampled_from([GOLD, PLATINUM]))
 def test_a_level_given_by_hand_counts_the_same_whenever_it_is_given(orders, rules, position, level):
@@ -180,6 +244,10 @@ entity_ids = command_ids.map(derived_id)
 messages = some.one_of(
     some.builds(order, some.integers(0, 8).map(lambda n: f"o{n}"), amounts, times, currencies),
     some.builds(payment, few("p"), amounts, times, currencies),
+    some.builds(returned, few("b"), some.integers(0, 8).map(lambda n: f"o{n}"), amounts, times, currencies),
+    some.builds(
+        returned, few("b"), some.integers(0, 8).map(lambda n: f"o{n}"), some.sampled_from([0, 1, 999, 49_999])
+    ),
     commands(
         RegisterCustomer,
         name=some.just("Ann"),
@@ -217,12 +285,17 @@ def check_consistent(customer: Customer) -> None:
         customer.points,
         customer.debt,
         customer.lifetime_redeemed,
+        customer.lifetime_reversed,
         customer.version,
         customer.sequence,
         *(spending.annual for spending in customer.spending.values()),
+        *(net_annual(customer, currency) for currency in customer.spending),
+        *(net_total(customer, currency) for currency in customer.spending),
     ]
     assert min(figures) >= 0
-    assert customer.points == customer.lifetime_earned - customer.lifetime_redeemed
+    gone = customer.lifetime_redeemed + customer.lifetime_reversed
+    assert customer.points - customer.debt == customer.lifetime_earned - gone
+    assert not (customer.points and customer.debt)
     addresses = customer.addresses
     assert len(addresses) <= 10
     assert (
@@ -278,10 +351,14 @@ def test_a_redelivery_yields_nothing_new(messages):
 
 @settings(max_examples=300, deadline=None)
 @given(stories)
-def test_an_order_or_payment_redelivered_much_later_yields_nothing_new(messages):
+def test_an_order_payment_or_return_redelivered_much_later_yields_nothing_new(messages):
     story = registered()
     counted = [
-        each for each in messages if not isinstance(each, Command) and isinstance(outcome(story, each), tuple)
+        each
+        for each in messages
+        if isinstance(outcome(story, each), tuple)
+        and not isinstance(each, Command)
+        and not (isinstance(each, OrderReturned) and (RETURN, each.return_id) not in story.ledger.lines)
     ]
     before = story.encoded
     assert [story.when(each) for each in counted] == [()] * len(counted)

@@ -10,7 +10,7 @@ from typing import Any
 from tests.simulation.poison import BROKEN, EVENTS, EVERYWHERE, Poison
 
 CARD = "4111 1111 1111 1111"
-_COMMANDS, _ORDERS, _PAYMENTS = ((topic,) for topic in EVERYWHERE)
+_COMMANDS, _ORDERS, _PAYMENTS, _RETURNS = ((topic,) for topic in EVERYWHERE)
 _MAX_INPUT_BYTES = 1 << 20
 
 _ORDER: dict[str, Any] = {
@@ -26,6 +26,14 @@ _PAYMENT: dict[str, Any] = {
     "orderId": "poison-o",
     "customerId": "c1",
     "amount": {"amount": "10.00", "currency": "USD"},
+    "occurredOn": "2026-11-01T00:00:00Z",
+}
+_RETURN: dict[str, Any] = {
+    "eventId": "poison-e",
+    "returnId": "poison-b",
+    "orderId": "poison-o",
+    "customerId": "c1",
+    "refundAmount": {"amount": "10.00", "currency": "USD"},
     "occurredOn": "2026-11-01T00:00:00Z",
 }
 _COMMAND: dict[str, Any] = {
@@ -199,6 +207,7 @@ CORPUS = (
     *_large(),
     *_events(_ORDERS, _ORDER, "totalAmount", "orderId"),
     *_events(_PAYMENTS, _PAYMENT, "amount", "paymentId"),
+    *_events(_RETURNS, _RETURN, "refundAmount", "returnId"),
     *_cloud_events(),
     *_commands(),
 )

@@ -16,8 +16,8 @@ import msgspec
 from tables.command_results import RememberedResult
 from tables.email_claims import Claim
 from tests.domain.oracle import expected
-from tests.simulation import erasures
-from tests.simulation.sent import ORDER, PAYMENT, Sent, digest
+from tests.simulation import erasures, returns
+from tests.simulation.sent import ORDER, PAYMENT, RETURN, Sent, digest
 from worker.domain.messages import OrderCompleted
 from worker.domain.rules import DEFAULT_RULES
 from worker.domain.state import Customer, CustomerRow, LedgerLine
@@ -85,7 +85,10 @@ class Seen:
 
 def differences(seen: Seen, sent: Sent) -> list[str]:
     """Every way in which what was seen is wrong; no personal data."""
-    checks = (_events, _states, _ledgers, _emails, erasures.left_of, _answers, _nothing_waits)
+    checks = (
+        *(_events, _states, _ledgers, _emails, returns.lost, returns.wrong),
+        *(erasures.left_of, _answers, _nothing_waits),
+    )
     found = [difference for check in checks for difference in check(seen, sent)]
     return found + _dead_letters(seen, sent)
 
@@ -149,6 +152,15 @@ def _totals(
         if kind == ORDER
     ]
     right = expected(orders, [DEFAULT_RULES], by_hand)
+    kept = [
+        msgspec.structs.replace(order, amount=order.amount - lines[ORDER, order.order_id].returned)
+        for order in orders
+    ]
+    net = expected(kept, [DEFAULT_RULES])
+    shown = {
+        c: (s.total - s.returned, s.annual - sum(s.returned_days.values()))
+        for c, s in customer.spending.items()
+    }
     redeemed = sum(line.points for (kind, _), line in lines.items() if kind == REDEMPTION)
     earned = sum(line.points for (kind, _), line in lines.items() if kind == ORDER)
     paid = [line for (kind, _), line in lines.items() if kind == PAYMENT]
@@ -156,7 +168,10 @@ def _totals(
     for line in paid:
         by_currency[line.currency] += line.amount
     facts = {
-        "points": (customer.points, right.points - redeemed),
+        "points": (customer.points, max(net.points - redeemed, 0)),
+        "debt": (customer.debt, max(redeemed - net.points, 0)),
+        "reversed points": (customer.lifetime_reversed, right.points - net.points),
+        "shown spending": (shown, {c: (total, net.annual[c]) for c, total in net.totals.items()}),
         "points of the ledger": (earned, right.points),
         "earned points": (customer.lifetime_earned, right.points),
         "redeemed points": (customer.lifetime_redeemed, redeemed),
@@ -179,6 +194,8 @@ def _ledgers(seen: Seen, sent: Sent) -> Iterable[str]:
         line = seen.ledger[customer].get((kind, purchase_id))
         if line is not None and (line.amount, line.currency) not in {d[:2] for d in deliveries}:
             yield f"{kind} {purchase_id} of {customer} counted with an amount that nobody sent"
+        if kind == RETURN:
+            continue
         if line is None and customer in seen.customers and customer not in erased:
             yield f"lost: {kind} {purchase_id} of {customer}"
         if customer not in seen.customers and (customer, kind, purchase_id) not in seen.waiting:
@@ -226,7 +243,7 @@ def _nothing_waits(seen: Seen, sent: Sent) -> Iterable[str]:
             yield f"{name} still waits for an email claim"
         if row.waiting != waiting[name]:
             yield f"{name} says {row.waiting} inputs wait, but {waiting[name]} do"
-        if row.customer is not None and row.waiting:
+        if row.customer is not None and any(key[0] == name and key[1] != RETURN for key in seen.waiting):
             yield f"inputs of {name} wait for a registration that was there"
     yield from (f"{key[1]} of {key[0]} waits in no row" for key in seen.waiting if key[0] not in seen.rows)
 
@@ -240,6 +257,9 @@ def _dead_letters(seen: Seen, sent: Sent) -> list[str]:
     erased = seen.erased
     for (kind, customer, purchase_id), deliveries in sent.purchases.items():
         line = seen.ledger[customer].get((kind, purchase_id))
+        if kind == RETURN:
+            wanted += returns.refused(seen, got, customer, purchase_id, deliveries)
+            continue
         if customer in erased:
             wanted += erasures.refused(got, _CONFLICTS[kind], line, deliveries)
             continue
@@ -250,7 +270,7 @@ def _dead_letters(seen: Seen, sent: Sent) -> list[str]:
     unregistered = {
         (_CONFLICTS[kind], delivery.digest)
         for (kind, customer, _), deliveries in sent.purchases.items()
-        if customer not in seen.customers and len({d[:2] for d in deliveries}) > 1
+        if kind != RETURN and customer not in seen.customers and len({d[:2] for d in deliveries}) > 1
         for delivery in deliveries
     }
     for letter in got.keys() | wanted.keys():

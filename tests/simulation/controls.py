@@ -11,7 +11,7 @@ from tables import command_results
 from tables.ledger import CustomerLedger
 from tests.simulation.process import Crash, Fate, SimulatedEngine
 from worker.domain import evolve
-from worker.domain.decide import decide_order, released_email
+from worker.domain.decide import decide_order, released_email, returns
 from worker.domain.events import CustomerErased, Event
 from worker.domain.messages import AnyCommand, EraseCustomer
 from worker.domain.state import Customer
@@ -132,4 +132,11 @@ CONTROLS = {
         change=_replaced(purchases, "decide_order", _counted_all_the_same)
     ),
     "waiting inputs forgotten": Control(change=_replaced(commands, "release_waiting", lambda *_: None)),
+    "returns that wait for their order forgotten": Control(
+        change=_replaced(purchases, "_release_returns", lambda *_: None)
+    ),
+    "returns that wait kept at erasure": Control(
+        change=_replaced(commands, "refuse_waiting", lambda *_: None)
+    ),
+    "points of what was returned kept": Control(change=_replaced(returns, "reverse_points", lambda *_: None)),
 }

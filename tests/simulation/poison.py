@@ -6,7 +6,7 @@ BROKEN: small ones, cheap enough for thousands of simulated runs. tests.faults.c
 import json
 from typing import NamedTuple
 
-EVERYWHERE = ("customer.commands", "order.completed", "payment.completed")
+EVERYWHERE = ("customer.commands", "order.completed", "payment.completed", "order.returned")
 EVENTS = EVERYWHERE[1:]
 
 

@@ -103,6 +103,7 @@ class SimulatedWorker:
         self.inputs = (
             self.routing.commands,
             self.routing.orders,
+            self.routing.returns,
             self.routing.payments,
             self.routing.inbox,
             self.routing.email_claims,

@@ -6,7 +6,8 @@ from hashlib import sha256
 from typing import NamedTuple
 
 COMMANDS, ORDERS, PAYMENTS = "customer.commands", "order.completed", "payment.completed"
-ORDER, PAYMENT = "O", "P"
+RETURNS = "order.returned"
+ORDER, PAYMENT, RETURN = "O", "P", "T"
 
 Header = tuple[str, bytes]
 
@@ -23,11 +24,12 @@ class Message(NamedTuple):
 
 
 class Delivery(NamedTuple):
-    """One delivery of an order or payment. digest: SHA-256 of its bytes."""
+    """One delivery of an order, payment or return. digest: SHA-256 of its bytes; order_id: of a return's order."""
 
     amount: int
     currency: str
     digest: str
+    order_id: str = ""
 
 
 @dataclass
@@ -49,9 +51,9 @@ class Sent:
             customer, command_id = about
             self.commands[customer, command_id] += 1
             self.keys[command_id] = command_id
-        elif kind in (ORDER, PAYMENT):
-            customer, purchase_id, amount, currency, event_id = about
-            delivery = Delivery(int(amount), currency, digest(message.value or b""))
+        elif kind in (ORDER, PAYMENT, RETURN):
+            customer, purchase_id, amount, currency, event_id, *of_order = about
+            delivery = Delivery(int(amount), currency, digest(message.value or b""), *of_order)
             self.purchases[kind, customer, purchase_id].append(delivery)
             self.keys[event_id] = purchase_id
         elif about[0]:

@@ -2,8 +2,9 @@
 
 Rules:
 - The same seed yields the same messages, whatever becomes of them: nothing here looks at a worker's state.
-- Calm traffic has one right final state, in whatever order orders and payments come: no email is wanted twice, no
-  command depends on an order, nobody is erased, and everything comes to its home. Wild traffic has everything else.
+- Calm traffic has one right final state, in whatever order orders, returns and payments come: no email is wanted twice, no
+  command depends on an order, no order is returned twice, nobody is erased, and everything comes to its home. Wild traffic
+  has everything else.
 - Only one customer in eight is ever erased, so that long traffic does not run out of them.
 """
 
@@ -17,7 +18,7 @@ from uuid import NAMESPACE_DNS, uuid5
 from aiokafka.partitioner import murmur2
 
 from tests.simulation.poison import BROKEN, Poison
-from tests.simulation.sent import COMMANDS, ORDER, ORDERS, PAYMENT, PAYMENTS, Header, Message
+from tests.simulation.sent import COMMANDS, ORDER, ORDERS, PAYMENT, PAYMENTS, RETURN, RETURNS, Header, Message
 
 _NAMESPACE = uuid5(NAMESPACE_DNS, "customer-context")
 _NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -55,6 +56,7 @@ class Traffic:
         self._count = 0
         self._command_ids = [self._id("k")]
         self._history: list[Message] = []
+        self._returned: set[str] = set()
         self._next: list[Message] = []
 
     def __iter__(self) -> "Traffic":
@@ -80,10 +82,14 @@ class Traffic:
         if chance < self._poison + self._again and self._history:
             return [self._random.choice(self._history)]
         if not self._wild:
-            made = [self._random.choices((self._calm, self._order, self._payment), (3, 6, 2))[0]()]
+            actions = (self._calm, self._order, self._payment, self._return)
+            made = [self._random.choices(actions, (3, 6, 2, 1))[0]()]
         else:
-            actions = (self._command, self._order, self._payment, self._reused, self._conflict)
-            made = [self._random.choices(actions, (8, 9, 3, 1, 1))[0]()]
+            actions = (
+                *(self._command, self._order, self._payment, self._return),
+                *(self._reused, self._conflict, self._returned_otherwise),
+            )
+            made = [self._random.choices(actions, (8, 9, 3, 3, 1, 1, 0.5))[0]()]
             if self._random.random() < 0.03:
                 made = self._swap()
         for message in made:
@@ -231,6 +237,47 @@ class Traffic:
         about = (PAYMENT, customer, payment_id, str(cents), "USD", value["eventId"])
         key = value["orderId"] if self._wild and pick((0, 1)) else customer
         return self._message(PAYMENTS, key, value, about, event_type="PaymentCompletedEvent")
+
+    def _return(self) -> Message:
+        """All or some of an order that was sent; calm ones once, wild ones also of orders that nobody sends."""
+        earlier = [
+            message
+            for message in self._history[-50:]
+            if message.about[0] == ORDER and (self._wild or message.about[2] not in self._returned)
+        ]
+        if not earlier:
+            return self._order()
+        _, customer, order_id, cents, currency, _ = self._random.choice(earlier).about
+        self._returned.add(order_id)
+        if self._wild and self._random.random() < 0.1:
+            order_id = self._id("o")
+        amount = self._random.choice((int(cents), int(cents) // 3, self._random.randint(0, int(cents))))
+        return self._send_return(customer, self._id("b"), order_id, amount, currency)
+
+    def _returned_otherwise(self) -> Message:
+        """A return that was sent with another amount, or of another order."""
+        earlier = [message for message in self._history[-50:] if message.about[0] == RETURN]
+        if not earlier:
+            return self._return()
+        _, customer, return_id, cents, currency, _, order_id = self._random.choice(earlier).about
+        amount = self._random.choice((int(cents), self._random.randint(0, 10_000)))
+        return self._send_return(
+            customer, return_id, self._random.choice((order_id, self._id("o"))), amount, currency
+        )
+
+    def _send_return(
+        self, customer: str, return_id: str, order_id: str, cents: int, currency: str
+    ) -> Message:
+        value: dict[str, Any] = {
+            "eventId": self._id("e"),
+            "returnId": return_id,
+            "orderId": order_id,
+            "customerId": customer,
+            "refundAmount": {"amount": f"{cents / 100:.2f}", "currency": currency},
+            "occurredOn": f"2026-11-{self._random.randrange(1, 25):02d}T00:00:00Z",
+        }
+        about = (RETURN, customer, return_id, str(cents), currency, value["eventId"], order_id)
+        return self._message(RETURNS, customer, value, about, event_type="OrderReturnedEvent")
 
     # -- records
 

@@ -36,9 +36,15 @@ def _world() -> World:
     world.order("c1", "o2", "4500.00", correlationId="corr")
     world.order("c2", "o3", "7.00", currency="EUR")
     world.order("c9", "o9", "1.00")
+    world.returned("c9", "b9", "o9", "1.00")
+    world.returned("c1", "b1", "o1", "1500.00")
+    world.returned("c2", "b3", "o3", "7.00", currency="EUR")
+    world.returned("c2", "b4", "o4", "7.00")
     world.run()
     world.order("c1", "o1", "1.00")
     world.payment("c1", "p1", "1.00")
+    world.returned("c1", "b1", "o1", "1.00")
+    world.returned("c2", "b5", "o3", "0.01", currency="EUR")
     world.produce(world.routing.orders, b"{", "c1")
     for n, (kind, data) in enumerate(COMMANDS):
         world.command(kind, "c1", f"k{n}", data)
@@ -110,6 +116,7 @@ def test_the_history_itself_is_clean_and_holds_every_kind():
         "NotificationPreferencesUpdatedEvent",
         "RewardPointsEarnedEvent",
         "RewardPointsRedeemedEvent",
+        "RewardPointsReversedEvent",
         "CustomerSpendingUpdatedEvent",
     }
 
@@ -222,11 +229,23 @@ def spoil_row(observed: Observed, table: str, key: bytes, value: bytes | None) -
 
 def test_every_altered_field_of_a_customer_is_found():
     row = json.loads(rows(history(), "customers")[b"c1"])
+    assert "lifetime_reversed" in row["customer"]
     for name in row["customer"].keys() - {"updated_at"}:  # when the worker processed it
         observed = history()
         spoilt = {**row, "customer": {**row["customer"], name: altered(row["customer"][name])}}
         spoil_row(observed, "customers", b"c1", json.dumps(spoilt).encode())
         assert observed.differences(), name
+
+
+def test_every_altered_figure_of_a_customers_spending_is_found():
+    row = json.loads(rows(history(), "customers")[b"c1"])
+    spent = row["customer"]["spending"]["USD"]
+    assert {"returned", "returned_days"} < spent.keys()
+    for name in spent:
+        other = {**spent[name], "20000": 1} if isinstance(spent[name], dict) else altered(spent[name])
+        spoilt = {**row, "customer": {**row["customer"], "spending": {"USD": {**spent, name: other}}}}
+        value = json.dumps(spoilt).encode()
+        assert found(partial(spoil_row, table="customers", key=b"c1", value=value)), name
 
 
 @pytest.mark.parametrize("name", ["email_claim", "waiting", "queued"])
@@ -312,7 +331,7 @@ def with_reason(record: Record, reason: bytes) -> Record:
 
 def test_a_missing_doubled_or_altered_dead_letter_is_found():
     count = len(history().logs["customer.dead-letters", 0])
-    assert count == 3
+    assert count == 5
     for place in range(count):
         assert "missing" in spoil_dead_letter(partial(lambda place, log: log.pop(place), place))[0]
         assert "doubled" in spoil_dead_letter(partial(lambda place, log: log.append(log[place]), place))[0]
@@ -346,6 +365,52 @@ def test_an_order_that_was_swallowed_is_found():
         observed.positions[number]["order.completed"] = offset + 1
 
     assert any("order swallowed" in line and "did not count" in line for line in found(spoil))
+
+
+def swallowed_return(amount: str, order_id: str) -> Callable[[Observed], None]:
+    def spoil(observed: Observed) -> None:
+        log = log_of(observed, "order.returned", "c1")
+        back = json.loads(log[0].value or b"") | {
+            "returnId": "swallowed",
+            "orderId": order_id,
+            "refundAmount": {"amount": amount, "currency": "USD"},
+        }
+        number, offset = log[0].partition, log[-1].offset + 1
+        log.append(Record("order.returned", number, offset, b"c1", json.dumps(back).encode()))
+        observed.positions[number]["order.returned"] = offset + 1
+
+    return spoil
+
+
+def test_a_return_that_was_swallowed_is_found():
+    lines = [found(swallowed_return("1.00", order_id)) for order_id in ("o1", "unknown")]
+    assert all(any("return swallowed" in line and "neither" in line for line in each) for each in lines)
+    assert any("missing, RETURN_CONFLICT" in line for line in found(swallowed_return("4500.01", "o1")))
+
+
+def test_a_return_that_fits_and_was_refused_all_the_same_is_found():
+    def spoil(observed: Observed) -> None:
+        swallowed_return("1.00", "o1")(observed)
+        source = log_of(observed, "order.returned", "c1")[-1]
+        log = observed.logs["customer.dead-letters", 0]
+        headers = dict(next(r for r in log if r.key == b"c1").headers) | {
+            "dlq-reason": b"RETURN_CONFLICT",
+            "dlq-topic": b"order.returned",
+            "dlq-offset": b"%d" % source.offset,
+        }
+        log.append(log[0]._replace(key=b"c1", value=source.value, headers=list(headers.items())))
+
+    assert any("the input is good" in line for line in found(spoil))
+
+
+def test_a_return_that_still_waits_though_its_order_has_counted_is_found():
+    def spoil(observed: Observed) -> None:
+        for (topic, _), log in observed.logs.items():
+            for place, record in enumerate(log):
+                if topic == "order.returned" and b'"b4"' in (record.value or b""):
+                    replaced(log, place, json.loads(record.value or b"") | {"orderId": "o3"})
+
+    assert any("return b4 still waits" in line for line in found(spoil))
 
 
 def test_a_line_of_the_report_holds_no_personal_data():

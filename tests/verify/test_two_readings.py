@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from worker.domain.rejections import DeadLettered
-from worker.verify.inputs import Unreadable, read_command, read_order, read_payment
+from worker.verify.inputs import Unreadable, read_command, read_order, read_payment, read_return
 from worker.wire.commands import decode_command
-from worker.wire.inputs import decode_order, decode_payment
+from worker.wire.inputs import decode_order, decode_payment, decode_return
 
 SAMPLES = 2_000
 ADDRESS = {"street": "S", "city": "C", "zipCode": "Z", "country": "US"}
@@ -79,12 +79,14 @@ class Samples:
         self._random = random.Random(seed)
 
     def next(self) -> tuple[str, bytes, tuple[tuple[str, bytes], ...]]:
-        kind = self._random.choice(("orders", "payments", "commands"))
+        kind = self._random.choice(("orders", "payments", "returns", "commands"))
         flat: dict[str, Any]
         if kind == "orders":
             flat, type_name = {**EVENT, "totalAmount": PRICE}, "OrderCompletedEvent"
         elif kind == "payments":
             flat, type_name = {**EVENT, "paymentId": "p1", "amount": PRICE}, "PaymentCompletedEvent"
+        elif kind == "returns":
+            flat, type_name = {**EVENT, "returnId": "b1", "refundAmount": PRICE}, "OrderReturnedEvent"
         else:
             type_name = self._random.choice(list(COMMANDS))
             flat = {
@@ -161,6 +163,9 @@ def worker_reads(kind: str, value: bytes, headers: Any) -> Any:
         if kind == "orders":
             order = decode_order(value, headers)
             return order.order_id, *_amounts(order), order.occurred_at
+        if kind == "returns":
+            back = decode_return(value, headers)
+            return back.return_id, *_amounts(back), back.occurred_at
         payment = decode_payment(value, headers)
         return payment.payment_id, *_amounts(payment), payment.occurred_at
     except DeadLettered as dead:
@@ -172,6 +177,9 @@ def _amounts(purchase: Any) -> tuple[Any, ...]:
     return *ids, purchase.amount, purchase.currency
 
 
+READERS = {"orders": read_order, "payments": read_payment, "returns": read_return}
+
+
 def verification_reads(kind: str, value: bytes, headers: Any) -> Any:
     try:
         if kind == "commands":
@@ -181,7 +189,7 @@ def verification_reads(kind: str, value: bytes, headers: Any) -> Any:
                 named = [command.fields.get(field) for field in ("name", "email", "phone")]
                 facts = [command.issued_at, command.expected_version, command.correlation_id, *named]
             return command.id, command.customer_id, command.known_kind, facts
-        purchase = (read_order if kind == "orders" else read_payment)(value, headers)
+        purchase = READERS[kind](value, headers)
         return purchase.id, *_amounts(purchase), purchase.occurred_at
     except Unreadable as problem:
         return problem.reasons

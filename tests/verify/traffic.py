@@ -34,9 +34,12 @@ class Traffic:
 
     def send(self, count: int) -> None:
         """So many inputs."""
-        actions = (self._command, self._order, self._payment, self._again, self._changed, self._broken)
+        actions = (
+            *(self._command, self._order, self._payment, self._return),
+            *(self._again, self._changed, self._broken),
+        )
         for _ in range(count):
-            self._random.choices(actions, (8, 10, 4, 2, 1, 0.3))[0]()
+            self._random.choices(actions, (9, 10, 4, 3, 2, 1, 0.3))[0]()
 
     def run(self, turns: int, crashes: float = 0.1) -> None:
         """So many turns of the worker, some of which crash before their commit."""
@@ -57,7 +60,7 @@ class Traffic:
             self.world.produce(topic, body, customer, partition, headers)
 
     def _as_cloud_event(self, value: dict[str, Any]) -> tuple[dict[str, Any], tuple[tuple[str, bytes], ...]]:
-        kind = "OrderCompletedEvent" if "totalAmount" in value else "PaymentCompletedEvent"
+        kind = next(kind for field, kind in KIND_BY_FIELD.items() if field in value)
         attributes = {"specversion": "1.0", "id": value["eventId"], "source": "/shop", "type": kind}
         flat = {field: inner for field, inner in value.items() if field != "eventId"}
         if self._random.random() < 0.5:
@@ -79,20 +82,43 @@ class Traffic:
         if "data" in value:
             self._put(topic, {**value, "data": {**value["data"], "reason": "another"}}, customer)
         else:
-            field = "totalAmount" if "totalAmount" in value else "amount"
+            field = next(field for field in ("totalAmount", "refundAmount", "amount") if field in value)
             self._put(topic, {**value, field: {"amount": "1.00", "currency": "USD"}}, customer)
 
     def _broken(self) -> None:
         routing = self.world.routing
-        topic = self._random.choice((routing.commands, routing.orders, routing.payments))
+        topic = self._random.choice((routing.commands, routing.orders, routing.returns, routing.payments))
         self.world.produce(topic, self._random.choice(BROKEN), self._random.choice((None, "c1")), 1)
 
     def _order(self) -> None:
-        day = self._random.choice(("2026-11-01", "2026-11-20", "2025-12-01", "2024-02-29", "2026-01-15"))
+        order = self._some_order()
+        self._put(self.world.routing.orders, order, order["customerId"])
+
+    def _return(self) -> None:
+        """Of an order that was sent, or is sent after it, or never."""
+        orders = [value for _, value, _ in self._sent if "totalAmount" in value]
+        to_come = not orders or self._random.random() < 0.3
+        order = self._some_order() if to_come else self._random.choice(orders)
+        money = order["totalAmount"]
+        part = f"{self._random.choice((0, 1, int(money['amount'][:-3]) // 2))}.00"
         value = {
             "eventId": self._next("e"),
+            "returnId": self._next("b"),
+            "orderId": order["orderId"],
+            "customerId": order["customerId"],
+            "refundAmount": {**money, "amount": self._random.choice((part, part, money["amount"]))},
+            "occurredOn": f"2026-11-{self._random.randrange(1, 25):02d}T00:00:00Z",
+        }
+        self._put(self.world.routing.returns, value, order["customerId"])
+        if to_come and self._random.random() < 0.8:
+            self._put(self.world.routing.orders, order, order["customerId"])
+
+    def _some_order(self) -> dict[str, Any]:
+        day = self._random.choice(("2026-11-01", "2026-11-20", "2025-12-01", "2024-02-29", "2026-01-15"))
+        value: dict[str, Any] = {
+            "eventId": self._next("e"),
             "orderId": self._next("o"),
-            "customerId": (customer := self._random.choice(self._customers)),
+            "customerId": self._random.choice(self._customers),
             "totalAmount": {
                 "amount": f"{self._random.choice((0, 5, 999, 4_800, 9_999))}.{self._random.randrange(100):02d}",
                 "currency": self._random.choice(("USD", "USD", "USD", "EUR")),
@@ -101,7 +127,7 @@ class Traffic:
         }
         if self._random.random() < 0.3:
             value["correlationId"] = self._next("corr")
-        self._put(self.world.routing.orders, value, customer)
+        return value
 
     def _payment(self) -> None:
         value = {
@@ -186,6 +212,11 @@ class Traffic:
         return every[kind]
 
 
+KIND_BY_FIELD = {
+    "totalAmount": "OrderCompletedEvent",
+    "returnId": "OrderReturnedEvent",
+    "paymentId": "PaymentCompletedEvent",
+}
 KINDS = (
     "RegisterCustomer",
     "RegisterCustomer",

@@ -15,7 +15,7 @@ from worker.domain.values import (
     Preferences,
 )
 from worker.wire.events import encode_events
-from worker.wire.inputs import decode_order, decode_payment
+from worker.wire.inputs import decode_order, decode_payment, decode_return
 from worker.wire.results import CommandResult, FieldError
 
 ADDRESS = Address("Unter den Linden 1", "Berlin", "10117", "DE")
@@ -59,6 +59,7 @@ EVENTS: dict[str, events.Event] = {
     "CustomerSpendingUpdatedEvent": events.CustomerSpendingUpdated(
         12_990, "USD", 250_000, 12_990, "o-1", "PURCHASE", 1_795_515_330_123
     ),
+    "RewardPointsReversedEvent": events.RewardPointsReversed(12, 0, 3, "o-1", "b-1"),
     "CustomerErasedEvent": events.CustomerErased("asked for"),
 }
 
@@ -113,9 +114,18 @@ PAYMENT: dict[str, Any] = {
     "transactionId": "t-1",
     "correlationId": "k-1",
 }
+RETURN: dict[str, Any] = {
+    "eventId": "e-3",
+    "returnId": "b-1",
+    "orderId": "o-1",
+    "customerId": "c-1",
+    "refundAmount": {"amount": "29.90", "currency": "USD"},
+    "occurredOn": "2026-11-25T10:15:30.123Z",
+}
 CONSUMED: dict[str, tuple[dict[str, Any], Callable[..., Any]]] = {
     "OrderCompletedEvent": (ORDER, decode_order),
     "PaymentCompletedEvent": (PAYMENT, decode_payment),
+    "OrderReturnedEvent": (RETURN, decode_return),
 }
 
 RESULTS = (

@@ -53,6 +53,7 @@ def run(settings: Settings, bootstrap: str) -> int:
     inputs = {
         "commands": routing.commands,
         "orders": routing.orders,
+        "returns": routing.returns,
         "payments": routing.payments,
         "inbox": routing.inbox,
         "email-claims": routing.email_claims,

@@ -6,6 +6,7 @@ does not publish are marked. Amounts are minor units of `currency`, times ms sin
 
 import msgspec
 
+from worker.domain.state import LedgerLine
 from worker.domain.values import (
     Address,
     CustomerStatus,
@@ -134,8 +135,18 @@ class RewardPointsRedeemed(Event, frozen=True):
     occurred_at: int = 0  # not published: when the command was issued
 
 
+class RewardPointsReversed(Event, frozen=True):
+    """points: what the order no longer earns; total_points: the balance after; debt: what it could not give back."""
+
+    points: int
+    total_points: int
+    debt: int
+    order_id: str
+    return_id: str
+
+
 class CustomerSpendingUpdated(Event, frozen=True):
-    """Totals in the order's currency, after the order. spending_type: PURCHASE."""
+    """Totals in the order's currency, after the order and without what was returned. spending_type: PURCHASE."""
 
     amount: int
     currency: str
@@ -145,6 +156,21 @@ class CustomerSpendingUpdated(Event, frozen=True):
     spending_type: str
     occurred_at: int  # not published
     rules_version: str = ""  # not published: of the set in force on the order's day
+    returned_total: int = 0  # not published: what was returned of all that the total adds up
+    returned_annual: int = 0  # not published
+
+
+class SpendingRefunded(Event, frozen=True):
+    """Some of an order was returned; published as spending, too. amount: of this return; totals as above, after it."""
+
+    amount: int
+    currency: str
+    total_spending: int
+    annual_spending: int
+    order_id: str
+    return_id: str  # not published
+    occurred_at: int  # not published
+    order: LedgerLine  # not published: the order's line, with this return
 
 
 class CustomerErased(Event, frozen=True):

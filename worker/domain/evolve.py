@@ -27,9 +27,11 @@ from worker.domain.events import (
     PaymentMethodRemoved,
     RewardPointsEarned,
     RewardPointsRedeemed,
+    RewardPointsReversed,
+    SpendingRefunded,
     VipMovedBack,
 )
-from worker.domain.spending import DAY_MS, annual_at, kept_from
+from worker.domain.spending import ANNUAL_DAYS, DAY_MS, annual_at, kept_from
 from worker.domain.state import Customer, Spending
 from worker.domain.values import Preferences
 
@@ -138,8 +140,8 @@ def _spending_updated(customer: Customer, event: CustomerSpendingUpdated) -> Non
     if spending is None:
         spending = customer.spending[event.currency] = Spending()
     customer.order_count += 1
-    spending.total = event.total_spending
-    spending.annual = event.annual_spending
+    spending.total = event.total_spending + event.returned_total
+    spending.annual = event.annual_spending + event.returned_annual
     spending.annual_day = last // DAY_MS
     if day >= kept_from(customer):
         spending.days[day] = spending.days.get(day, 0) + event.amount
@@ -159,6 +161,19 @@ def _latest_order(customer: Customer, occurred_at: int, currency: str) -> None:
             spending.annual = annual_at(spending, day)
             spending.annual_day = day
         _drop_days(spending.days, former, horizon)
+        if spending.returned_days:
+            year = day - ANNUAL_DAYS + 1
+            spending.returned_days = {
+                at: amount for at, amount in spending.returned_days.items() if at >= year
+            }
+
+
+def _spending_refunded(customer: Customer, event: SpendingRefunded) -> None:
+    spending = customer.spending[event.currency]
+    spending.returned += event.amount
+    day = event.order.occurred_at // DAY_MS
+    if day > spending.annual_day - ANNUAL_DAYS:
+        spending.returned_days[day] = spending.returned_days.get(day, 0) + event.amount
 
 
 def _drop_days(days: dict[int, int], former: int, horizon: int) -> None:
@@ -180,6 +195,12 @@ def _points_earned(customer: Customer, event: RewardPointsEarned) -> None:
 def _points_redeemed(customer: Customer, event: RewardPointsRedeemed) -> None:
     customer.points = event.remaining_points
     customer.lifetime_redeemed += event.points
+
+
+def _points_reversed(customer: Customer, event: RewardPointsReversed) -> None:
+    customer.points = event.total_points
+    customer.debt = event.debt
+    customer.lifetime_reversed += event.points
 
 
 def _level_upgraded(customer: Customer, event: MembershipLevelUpgraded) -> None:
@@ -221,6 +242,8 @@ _CHANGES: dict[type[Event], Callable[[Customer, Any], None]] = {
     CustomerSpendingUpdated: _spending_updated,
     RewardPointsEarned: _points_earned,
     RewardPointsRedeemed: _points_redeemed,
+    SpendingRefunded: _spending_refunded,
+    RewardPointsReversed: _points_reversed,
     MembershipLevelUpgraded: _level_upgraded,
     CustomerVipUpgraded: _vip_since,
     VipMovedBack: _vip_since,

@@ -22,6 +22,6 @@ def derived_id(text: str) -> str:
 def event_id(customer_id: str, key: str, type_name: str, n: int) -> str:
     """The id of a published event (contract, section 1).
 
-    key: the input's commandId, orderId or paymentId; n: which event of this type for this input, from 0.
+    key: the input's commandId, orderId, paymentId or returnId; n: which event of this type for this input, from 0.
     """
     return derived_id(f"{customer_id}|{key}|{type_name}|{n}")

@@ -1,4 +1,7 @@
-"""What an input leaves in the ledger: one line per order, payment or redemption that counted, for ever."""
+"""What an input leaves in the ledger: one line per order, payment, redemption or return that counted, for ever.
+
+A return also rewrites the line of its order, which says how much of it is left.
+"""
 
 from collections.abc import Sequence
 
@@ -8,12 +11,14 @@ from worker.domain.events import (
     PaymentCounted,
     RewardPointsEarned,
     RewardPointsRedeemed,
+    RewardPointsReversed,
+    SpendingRefunded,
 )
-from worker.domain.state import ORDER, PAYMENT, REDEMPTION, LedgerLine
+from worker.domain.state import ORDER, PAYMENT, REDEMPTION, RETURN, LedgerLine
 
 
 def ledger_lines(events: Sequence[Event], sequence: int) -> tuple[tuple[str, str, LedgerLine], ...]:
-    """The lines (kind, id, line) of one input's events: one, or none for an input that the ledger does not keep.
+    """The lines (kind, id, line) to write for one input's events; none for an input that the ledger does not keep.
 
     sequence: the customer's event sequence after these events.
     """
@@ -28,6 +33,8 @@ def ledger_lines(events: Sequence[Event], sequence: int) -> tuple[tuple[str, str
     if isinstance(first, RewardPointsRedeemed):
         redeemed = LedgerLine(0, "", first.points, first.occurred_at, "", sequence, first.order_id)
         return ((REDEMPTION, first.redemption_id, redeemed),)
+    if isinstance(first, SpendingRefunded):
+        return ((ORDER, first.order_id, first.order), _return(first, events, sequence))
     return ()
 
 
@@ -41,3 +48,17 @@ def _order(
             points = earned.points
     line = LedgerLine(order.amount, order.currency, points, order.occurred_at, order.rules_version, sequence)
     return (ORDER, order.order_id, line)
+
+
+def _return(refund: SpendingRefunded, events: Sequence[Event], sequence: int) -> tuple[str, str, LedgerLine]:
+    points = sum(event.points for event in events if isinstance(event, RewardPointsReversed))
+    line = LedgerLine(
+        refund.amount,
+        refund.currency,
+        points,
+        refund.occurred_at,
+        refund.order.rules_version,
+        sequence,
+        refund.order_id,
+    )
+    return (RETURN, refund.return_id, line)

@@ -33,6 +33,19 @@ class PaymentCompleted(msgspec.Struct, frozen=True):
     correlation_id: str | None = None
 
 
+class OrderReturned(msgspec.Struct, frozen=True):
+    """amount: what is refunded of the order, minor units of currency, >= 0; occurred_at: ms since 1970 UTC."""
+
+    event_id: str
+    return_id: str
+    order_id: str
+    customer_id: str
+    amount: int
+    currency: str
+    occurred_at: int
+    correlation_id: str | None = None
+
+
 class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
     """What every command carries. issued_at: ms since 1970 UTC; expected_version: None when the sender does not mind."""
 

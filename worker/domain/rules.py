@@ -33,6 +33,10 @@ class RuleBook:
         """The set in force on that day (days since 1970 UTC)."""
         return self.sets[max(bisect_right(self._starts, day) - 1, 0)]
 
+    def named(self, version: str) -> RuleSet | None:
+        """The set with that version; None when it is not in the file any more."""
+        return next((rules for rules in self.sets if rules.version == version), None)
+
     @property
     def currency(self) -> str:
         """The currency of single amounts in the Customer's representation: that of the latest set."""

@@ -1,5 +1,8 @@
 """Spending over time: what a customer spent in a year, and which days are still worth keeping.
 
+Levels and VIP go by what was spent (gross), what is shown is without what was returned (net). A refund belongs to the
+day of its order, whenever it came: so it leaves the year together with what it refunds.
+
 `Spending.days` holds exactly the orders from `kept_from(customer)` on, whatever order they arrived in: the horizon
 depends on the set of orders alone and only ever moves forward, so nothing that was dropped is needed again by a late
 order within LATE_DAYS. For older ones `by_day` reads the ledger instead, so that they are counted right all the same.
@@ -30,6 +33,27 @@ def annual_spending(customer: Customer, currency: str) -> int:
     if spending is None or customer.last_order_at is None:
         return 0
     return annual_at(spending, customer.last_order_at // DAY_MS)
+
+
+def net_total(customer: Customer, currency: str) -> int:
+    """Lifetime spending in that currency without what was returned."""
+    spending = customer.spending.get(currency)
+    return 0 if spending is None else spending.total - spending.returned
+
+
+def net_annual(customer: Customer, currency: str) -> int:
+    """As annual_spending, without what was returned of those orders."""
+    spending = customer.spending.get(currency)
+    gross = annual_spending(customer, currency)
+    return gross if spending is None else gross - sum(spending.returned_days.values())
+
+
+def returned_at(spending: Spending, last_day: int) -> tuple[int, int]:
+    """What was returned in all, and of the orders of the year that ends on last_day (>= annual_day)."""
+    if not spending.returned_days:
+        return spending.returned, 0
+    first = last_day - ANNUAL_DAYS + 1
+    return spending.returned, sum(amount for day, amount in spending.returned_days.items() if day >= first)
 
 
 def annual_at(spending: Spending, last_day: int) -> int:

@@ -13,16 +13,19 @@ from worker.domain.values import CustomerStatus, DeliveryAddress, MembershipLeve
 
 
 class Spending(msgspec.Struct, omit_defaults=True):
-    """What was spent in one currency, in minor units.
+    """What was spent in one currency, in minor units. Gross but for the last two, for levels and VIP count it so.
 
     total: since ever. days: per UTC day number (days since 1970), from worker.domain.spending.kept_from on. annual: the
-    365 days that end on `annual_day`, the day of the customer's latest order in any currency.
+    365 days that end on `annual_day`, the day of the customer's latest order in any currency. returned: what of the
+    total was returned. returned_days: what of those 365 days was returned, per day of the order.
     """
 
     total: int = 0
     annual: int = 0
     annual_day: int = 0
     days: dict[int, int] = msgspec.field(default_factory=dict)
+    returned: int = 0
+    returned_days: dict[int, int] = msgspec.field(default_factory=dict)
 
 
 class Customer(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -71,7 +74,7 @@ class CustomerRow(msgspec.Struct, omit_defaults=True):
     """A row of the customers table.
 
     customer: None while unknown. email_claim: the id of the claim that holds the customer's email. waiting: how many
-    orders and payments wait for the registration. queued: how many commands wait for the pending claim; queue_end: the
+    orders, payments and returns wait, for the registration or, returns alone, for their order. queued: how many commands wait for the pending claim; queue_end: the
     number of the last one, counted from 1 since the queue was last empty.
     """
 
@@ -87,13 +90,15 @@ class CustomerRow(msgspec.Struct, omit_defaults=True):
 ORDER = "O"
 PAYMENT = "P"
 REDEMPTION = "R"
+RETURN = "T"
 
 
 class LedgerLine(msgspec.Struct, frozen=True, array_like=True):
-    """One order, payment or redemption that counted, for ever.
+    """One order, payment, redemption or return that counted, for ever.
 
-    amount: minor units (0 for a redemption); points: earned or redeemed; occurred_at: ms since 1970 UTC;
-    sequence: the customer's event sequence after it, which orders the points history.
+    amount: minor units (0 for a redemption); points: earned, redeemed or reversed; occurred_at: ms since 1970 UTC;
+    sequence: the customer's event sequence after it, which orders the points history; order_id: of a redemption or a
+    return; returned: what of an order's amount was returned so far, all that ever changes in a line.
     """
 
     amount: int
@@ -103,13 +108,14 @@ class LedgerLine(msgspec.Struct, frozen=True, array_like=True):
     rules_version: str
     sequence: int
     order_id: str | None = None
+    returned: int = 0
 
 
 class Ledger(Protocol):
     """The lines of one customer, as the decider sees them (uncommitted ones of the running batch included)."""
 
     def line(self, kind: str, line_id: str) -> LedgerLine | None:
-        """The line of that order, payment or redemption, or None."""
+        """The line of that order, payment, redemption or return, or None."""
 
     def orders(self) -> "list[tuple[str, LedgerLine]]":
         """Every order that counted, as (orderId, line), in no particular order."""

@@ -1,5 +1,5 @@
-"""One customer as the rules make them, in plain values: the registration, orders and payments; commands are in
-worker.verify.commands.
+"""One customer as the rules make them, in plain values: the registration, orders, payments and returns; commands are
+in worker.verify.commands.
 
 Each method that changes the state returns what the contract says is published, as (type, data) pairs.
 """
@@ -53,12 +53,13 @@ class Customer:
         self.birth_date = given["birthDate"]
         self.status, self.level = "ACTIVE", "STANDARD"
         self.vip_since: int | None = None
-        self.points = self.earned = self.redeemed = 0
+        self.points = self.debt = self.earned = self.redeemed = self.reversed = 0
         self.preferences = {**_PREFERENCES, **given["preferences"]}
         self.addresses: list[dict[str, Any]] = []
         self.payment_methods: list[dict[str, Any]] = []
         self.history = History()
         self.payments: dict[str, Purchase] = {}
+        self.returns: dict[str, tuple[Purchase, int]] = {}  # (the return, points reversed)
         self.redemptions: dict[str, tuple[int, int, str | None]] = {}  # (points, issued at, orderId)
         self.created_at = command.issued_at or 0
         self.email_claim: str | None = command.id
@@ -92,15 +93,7 @@ class Customer:
         self.history.add(order)
         currency = order.currency
         spent = money(self.history.total(currency), currency)
-        spending = {
-            "spendingAmount": money(order.amount, currency),
-            "totalSpending": spent,
-            "annualSpending": money(self.history.annual(currency), currency),
-            "orderId": order.id,
-            "spendingType": "PURCHASE",
-        }
-        published: Published = [("CustomerSpendingUpdatedEvent", spending)]
-        published += self._earn(order)
+        published: Published = [self._spending(order.amount, order, "PURCHASE"), *self._earn(order)]
         if self.level != "PLATINUM":
             reached, by = self.history.level(self.rules, order.day)
             if by is not None and LEVELS.index(reached) > LEVELS.index(self.level):
@@ -114,6 +107,37 @@ class Customer:
         """A payment that had not counted before; nothing is published."""
         self.payments[payment.id] = payment
         self.version += 1
+
+    def can_take_back(self, back: Purchase) -> bool:
+        """Whether its order has counted, in that currency, and so much of it is left."""
+        order = self.history.orders.get(back.order_id)
+        return (
+            order is not None
+            and order.currency == back.currency
+            and back.amount <= self.history.left(order).amount
+        )
+
+    def count_return(self, back: Purchase) -> Published:
+        """A return that had not counted before, of an order that can be returned."""
+        order = self.history.orders[back.order_id]
+        before = self.rules.points(self.history.left(order))
+        self.history.take_back(order, back.amount)
+        lost = before - self.rules.points(self.history.left(order))
+        self.returns[back.id] = back, lost
+        self.version += 1
+        published: Published = [self._spending(-back.amount, order, "REFUND")]
+        if lost:
+            self.reversed += lost
+            self._balance(-lost)
+            reversed_ = {
+                "pointsReversed": lost,
+                "totalPoints": self.points,
+                "debt": self.debt,
+                "orderId": order.id,
+                "returnId": back.id,
+            }
+            published.append(("RewardPointsReversedEvent", reversed_))
+        return published
 
     def points_of(self, order: Order) -> tuple[int, str]:
         """What the order earned, and the version of the rules of its day."""
@@ -131,16 +155,32 @@ class Customer:
 
     # -- parts
 
+    def _spending(self, amount: int, order: Order, spending_type: str) -> tuple[str, dict[str, Any]]:
+        currency = order.currency
+        data = {
+            "spendingAmount": money(amount, currency),
+            "totalSpending": money(self.history.net_total(currency), currency),
+            "annualSpending": money(self.history.net_annual(currency), currency),
+            "orderId": order.id,
+            "spendingType": spending_type,
+        }
+        return "CustomerSpendingUpdatedEvent", data
+
+    def _balance(self, change: int) -> None:
+        """Add to the points, or take away; what they cannot give is owed, and what is owed is paid first."""
+        worth = self.points - self.debt + change
+        self.points, self.debt = max(worth, 0), max(-worth, 0)
+
     def _earn(self, order: Order) -> Published:
         points = self.rules.points(order)
         if points == 0:
             return []
-        self.points += points
+        self._balance(points)
         self.earned += points
         earned = {
             "pointsEarned": points,
             "totalPoints": self.points,
-            "debt": 0,
+            "debt": self.debt,
             "reason": "ORDER_COMPLETED",
             "orderId": order.id,
             "eligibleAmount": money(order.amount, order.currency),

@@ -17,6 +17,10 @@ REFUSED = "CUSTOMER_ERASED"
 """The reason of what came after an erasure: whether it came after depends on how topics were mixed."""
 
 
+CONFLICTED = "RETURN_CONFLICT"
+"""The reason of returns that do not fit: whether one fits depends on what came of the order before it."""
+
+
 def source_of(record: Record) -> Position | None:
     """Where the original was; None when the headers do not say."""
     headers = dict(record.headers)

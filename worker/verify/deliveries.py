@@ -1,4 +1,5 @@
-"""From records to what each customer was told: every delivery of a command, an order or a payment, home or forwarded."""
+"""From records to what each customer was told: every delivery of a command, an order, a payment or a
+return, home or forwarded."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from worker.verify.inputs import (
     read_command,
     read_order,
     read_payment,
+    read_return,
 )
 from worker.verify.report import Report
 
@@ -29,6 +31,7 @@ _SOURCE_KEY = "inbox-source-key"
 _READERS: dict[str, Callable[[bytes, Headers], Command | Purchase]] = {
     "commands": read_command,
     "orders": read_order,
+    "returns": read_return,
     "payments": read_payment,
 }
 
@@ -55,6 +58,12 @@ class Told:
     commands: list[Delivery[Command]] = field(default_factory=list)
     orders: list[Delivery[Purchase]] = field(default_factory=list)
     payments: list[Delivery[Purchase]] = field(default_factory=list)
+    returns: list[Delivery[Purchase]] = field(default_factory=list)
+
+    @property
+    def purchases(self) -> list[Delivery[Purchase]]:
+        """All but the commands."""
+        return [*self.orders, *self.payments, *self.returns]
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,7 @@ class Sorter:
         self._kind_of = {
             catalogue.commands.name: "commands",
             catalogue.orders.name: "orders",
+            catalogue.returns.name: "returns",
             catalogue.payments.name: "payments",
         }
         self.dead: list[Expected] = []
@@ -146,10 +156,9 @@ class Sorter:
         to = told[fact.customer_id]
         if isinstance(fact, Command):
             to.commands.append(Delivery(fact, source, at_home, due))
-        elif self._kind_of[source.topic] == "orders":
-            to.orders.append(Delivery(fact, source, at_home, due))
         else:
-            to.payments.append(Delivery(fact, source, at_home, due))
+            purchases = {"orders": to.orders, "payments": to.payments, "returns": to.returns}
+            purchases[self._kind_of[source.topic]].append(Delivery(fact, source, at_home, due))
 
 
 def original(record: Record) -> Record | None:

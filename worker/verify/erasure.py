@@ -16,7 +16,7 @@ def check(replay: Replay) -> Iterator[Expected]:
     _check_order(replay)
     erased = replay.customer is not None and replay.customer.erased
     reasons = frozenset(("CUSTOMER_ERASED",) if erased else ())
-    for each in (*replay.told.orders, *replay.told.payments):
+    for each in replay.told.purchases:
         if each.position in replay.traces.refused:
             yield Expected(each.source, reasons, each.due)
 
@@ -31,11 +31,17 @@ def _check_forgotten(replay: Replay) -> None:
 
 
 def _check_order(replay: Replay) -> None:
-    """Whatever follows a refused input on its topic was refused as well, repeats of what had counted included."""
-    refused = replay.traces.refused
-    for of_topic in (replay.told.orders, replay.told.payments):
+    """Whatever follows a refused input on its topic was refused as well, repeats of what had counted included.
+
+    Only a return whose order never counted may have come before the erasure, and have waited.
+    """
+    refused, told = replay.traces.refused, replay.told
+    counted = replay.customer.history.orders if replay.customer is not None else {}
+    waited = {each.position for each in told.returns if each.fact.order_id not in counted}
+    for of_topic in (told.orders, told.payments, told.returns):
         at_home = sorted((each for each in of_topic if each.at_home), key=lambda each: each.position)
-        first = next((n for n, each in enumerate(at_home) if each.position in refused), len(at_home))
+        late = (n for n, each in enumerate(at_home) if each.position in refused - waited)
+        first = next(late, len(at_home))
         for each in at_home[first:]:
             if each.due and each.position not in refused:
                 replay.differs("input", f"{each.fact.id} at {each.position} was taken after the erasure")

@@ -46,7 +46,10 @@ class HugeNumber(str):
 
 @dataclass(frozen=True)
 class Purchase:
-    """An order or a payment. id: orderId or paymentId; amount in minor units; occurred_at in ms since 1970 UTC."""
+    """An order, a payment or a return. id: orderId, paymentId or returnId; order_id: of the order that it is for.
+
+    Amount in minor units; occurred_at in ms since 1970 UTC.
+    """
 
     id: str
     customer_id: str
@@ -55,6 +58,12 @@ class Purchase:
     amount: int
     currency: str
     occurred_at: int
+    order_id: str
+
+    @property
+    def worth(self) -> tuple[int, str]:
+        """Amount and currency: what a repeat has to share."""
+        return self.amount, self.currency
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,11 @@ def read_order(value: bytes, headers: Headers) -> Purchase:
 def read_payment(value: bytes, headers: Headers) -> Purchase:
     """A record of payment.completed, without PAYMENT_JOIN."""
     return _read_purchase(value, headers, "PaymentCompletedEvent", "paymentId", "amount")
+
+
+def read_return(value: bytes, headers: Headers) -> Purchase:
+    """A record of order.returned."""
+    return _read_purchase(value, headers, "OrderReturnedEvent", "returnId", "refundAmount")
 
 
 def read_command(value: bytes, headers: Headers) -> Command:
@@ -174,6 +188,7 @@ def _read_purchase(
             amount,
             currency,
             instant(body.get("occurredOn")),
+            body["orderId"],
         )
     except Bad:
         raise Unreadable("INVALID") from None

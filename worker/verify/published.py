@@ -33,6 +33,12 @@ class Event:
         return data.get("orderId") if isinstance(data, dict) else None
 
     @property
+    def is_refund(self) -> bool:
+        """Whether a return caused it, by the data."""
+        data = self.body.get("data")
+        return isinstance(data, dict) and data.get("spendingType") == "REFUND"
+
+    @property
     def amount(self) -> Any:
         """The spendingAmount of the data, if any."""
         data = self.body.get("data")
@@ -50,7 +56,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Cause:
-    """The input of a group of events. key: commandId, orderId or paymentId; id: commandId or eventId."""
+    """The input of a group of events. key: commandId, orderId, paymentId or returnId; id: commandId or eventId."""
 
     key: str
     id: str
@@ -61,6 +67,12 @@ def is_of(event: Event, order: Purchase) -> bool:
     """Whether amount and correlation of a spending event are this order's."""
     correlation = order.event_id if order.correlation_id is None else order.correlation_id
     return bool(event.amount == money(order.amount, order.currency) and event.correlationid == correlation)
+
+
+def is_return(event: Event, back: Purchase) -> bool:
+    """Whether a refund's spending event is this return's: its id is made of the returnId."""
+    same_input = event.causationid == back.event_id and event.order_id == back.order_id
+    return bool(same_input and event.id == id_of(f"{back.customer_id}|{back.id}|{event.type}|0"))
 
 
 def compare(customer_id: str, cause: Cause, data: Published, group: Sequence[Event]) -> list[str]:

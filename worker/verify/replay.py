@@ -150,7 +150,7 @@ class Replay(Steps):
     # -- moving on
 
     def _advance_to(self, result: Result, command: Command | None) -> None:
-        """Apply orders and payments until this result's turn has come."""
+        """Apply orders, payments and returns until this result's turn has come."""
         if command is not None and self._group_of(command.id):
             while self._payment_is_next() or not caused_by_command(self._groups[0], command.id):
                 self._advance(also_commands=True)
@@ -168,14 +168,18 @@ class Replay(Steps):
                 return
 
     def _advance(self, *, also_commands: bool = False) -> bool:
-        """Apply the next payment or order. also_commands: or a command that has events but, so far, no result."""
+        """Apply the next payment, order or return. also_commands: or a command that has events but, so far, no result."""
         if self.customer is not None and self._payment_is_next():
             self._apply_payment(self.customer)
             return True
         if not self._groups:
             return False
         if self._groups[0][0].type == SPENDING:
-            self._apply_order(self._groups.popleft())
+            group = self._groups.popleft()
+            if group[0].is_refund:
+                self._apply_return(group)
+            else:
+                self._apply_order(group)
             return True
         if also_commands:
             self._apply_unanswered(self._groups[0])

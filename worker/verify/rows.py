@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from worker.verify.customer import Customer
-from worker.verify.rules import YEAR_DAYS
+from worker.verify.rules import YEAR_DAYS, History
 
 _CUSTOMER_DEFAULTS: dict[str, Any] = {
     "phone": None,
@@ -43,7 +43,17 @@ _PREFERENCES = {
 }
 _ADDRESS = {"label": None, "is_default": False}
 _METHOD = {"provider": None, "expiry": None}
-_LEDGER_FIELDS = ("amount", "currency", "points", "occurred_at", "rules_version", "sequence", "order_id")
+_LEDGER_FIELDS = (
+    "amount",
+    "currency",
+    "points",
+    "occurred_at",
+    "rules_version",
+    "sequence",
+    "order_id",
+    "returned",
+)
+_LEDGER_DEFAULTS = (None, 0)  # of the last two
 
 _Json = dict[str, Any]
 
@@ -83,11 +93,24 @@ def ledger_lines(
     lines: dict[tuple[str, str], list[Any]] = {}
     for order in customer.history.orders.values():
         points, version = customer.points_of(order)
-        lines["O", order.id] = [order.amount, order.currency, points, order.at, version, 0, None]
+        returned = customer.history.returned.get(order.id, 0)
+        lines["O", order.id] = [order.amount, order.currency, points, order.at, version, 0, None, returned]
     for payment in customer.payments.values():
-        lines["P", payment.id] = [payment.amount, payment.currency, 0, payment.occurred_at, "", 0, None]
+        lines["P", payment.id] = [payment.amount, payment.currency, 0, payment.occurred_at, "", 0, None, 0]
     for redemption, (points, issued_at, order_id) in customer.redemptions.items():
-        lines["R", redemption] = [0, "", points, issued_at, "", 0, order_id]
+        lines["R", redemption] = [0, "", points, issued_at, "", 0, order_id, 0]
+    for back, lost in customer.returns.values():
+        _, version = customer.points_of(customer.history.orders[back.order_id])
+        lines["T", back.id] = [
+            back.amount,
+            back.currency,
+            lost,
+            back.occurred_at,
+            version,
+            0,
+            back.order_id,
+            0,
+        ]
     for key, line in lines.items():
         line[5] = sequences[key]
     return lines
@@ -95,7 +118,8 @@ def ledger_lines(
 
 def differing_line_fields(line: list[Any], expected: list[Any]) -> list[str]:
     """Names of the fields in which a ledger line is not the expected one."""
-    padded = [*line, *[None] * (len(expected) - len(line))]
+    missing = len(expected) - len(line)
+    padded = [*line, *_LEDGER_DEFAULTS[-missing:]] if 0 < missing <= len(_LEDGER_DEFAULTS) else line
     wrong = [name for name, one, other in zip(_LEDGER_FIELDS, padded, expected, strict=False) if one != other]
     return wrong if len(padded) == len(expected) else [*wrong, "length"]
 
@@ -115,10 +139,10 @@ def _expected(customer: Customer, sequence: int) -> _Json:
         "level": customer.level,
         "vip_since": customer.vip_since,
         "points": customer.points,
-        "debt": 0,
+        "debt": customer.debt,
         "lifetime_earned": customer.earned,
         "lifetime_redeemed": customer.redeemed,
-        "lifetime_reversed": 0,
+        "lifetime_reversed": customer.reversed,
         "order_count": len(orders),
         "last_order_at": max((order.at for order in orders), default=None),
         "paid": paid,
@@ -148,6 +172,17 @@ def _differing_spending(found: Mapping[str, Any], customer: Customer) -> Iterato
         year = {day for day in days if day > last - YEAR_DAYS}
         if not year <= kept.keys() or any(days.get(day) != amount for day, amount in kept.items()):
             yield f"spending.{currency}.days"
+        yield from _differing_returned(currency, spent, history)
+
+
+def _differing_returned(currency: str, spent: Mapping[str, Any], history: History) -> Iterator[str]:
+    """Of returns a row keeps the days of the year that is shown, and no others."""
+    returned = history.returned_days(currency)
+    if spent.get("returned", 0) != sum(returned.values()):
+        yield f"spending.{currency}.returned"
+    year = {day: amount for day, amount in returned.items() if day > (history.last_day or 0) - YEAR_DAYS}
+    if {int(day): amount for day, amount in spent.get("returned_days", {}).items()} != year:
+        yield f"spending.{currency}.returned_days"
 
 
 def _completed(defaults: _Json, stored: Any) -> Any:

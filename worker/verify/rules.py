@@ -78,10 +78,14 @@ class Rules:
 
 
 class History:
-    """Every order of one customer that counted, and what was spent per currency and day."""
+    """Every order of one customer that counted, and what was spent per currency and day; and what of it was returned.
+
+    Gross, but for what says that it is net. returned: orderId -> minor units.
+    """
 
     def __init__(self) -> None:
         self.orders: dict[str, Order] = {}
+        self.returned: dict[str, int] = {}
         self.days: dict[str, dict[int, int]] = {}
         self.last_day: int | None = None
 
@@ -91,6 +95,33 @@ class History:
         spent = self.days.setdefault(order.currency, {})
         spent[order.day] = spent.get(order.day, 0) + order.amount
         self.last_day = order.day if self.last_day is None else max(order.day, self.last_day)
+
+    def take_back(self, order: Order, amount: int) -> None:
+        """Count a return."""
+        self.returned[order.id] = self.returned.get(order.id, 0) + amount
+
+    def left(self, order: Order) -> Order:
+        """What has not been returned of it."""
+        return order._replace(amount=order.amount - self.returned.get(order.id, 0))
+
+    def returned_days(self, currency: str) -> dict[int, int]:
+        """What was returned, by the day of its order."""
+        days: dict[int, int] = {}
+        for order_id, amount in self.returned.items():
+            order = self.orders[order_id]
+            if order.currency == currency:
+                days[order.day] = days.get(order.day, 0) + amount
+        return days
+
+    def net_total(self, currency: str) -> int:
+        """Lifetime spending as it is shown."""
+        return self.total(currency) - sum(self.returned_days(currency).values())
+
+    def net_annual(self, currency: str) -> int:
+        """Annual spending as it is shown."""
+        since = (self.last_day or 0) - YEAR_DAYS
+        returned = sum(amount for day, amount in self.returned_days(currency).items() if day > since)
+        return self.annual(currency) - returned
 
     def total(self, currency: str) -> int:
         """Lifetime spending."""

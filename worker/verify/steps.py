@@ -1,4 +1,5 @@
-"""One customer, moved on a step at a time: an order, a payment, or the change that a command makes. Every step compares
+"""One customer, moved on a step at a time: an order, a return, a payment, or the change that a command
+makes. Every step compares
 the events that it caused, and the customer's row where that was written then. Which step is next: worker.verify.replay.
 """
 
@@ -50,6 +51,7 @@ class Steps:
         self.applied_orders: list[Delivery[Purchase]] = []
         self.row_seen = False
         self.orders_by_id = by_id(told.orders)
+        self.returns_by_id = by_id(told.returns)
         self.commands_by_id = by_id(told.commands)
         self._rules = rules
         self._sequence = 0
@@ -97,6 +99,49 @@ class Steps:
         self._compare(cause, self.customer.count_order(delivery.fact), group)
         self.sequences["O", delivery.fact.id] = self._sequence
         self._ticked()
+
+    def _apply_return(self, group: Sequence[Event]) -> None:
+        head = group[0]
+        causes = [
+            each
+            for each in self.told.returns
+            if self._may_count(each) and published.is_return(head, each.fact)
+        ]
+        customer = self.customer
+        problem = self._not_due(causes[0].fact if causes else None)
+        if problem or customer is None:
+            self.causes_missing |= not causes
+            for event in group:
+                self.differs("event", f"{event}: {problem}")
+            self._skip(group)
+            return
+        delivery = causes[0]
+        fact = delivery.fact
+        earlier = [
+            each
+            for each in self.returns_by_id[fact.id]
+            if self._may_count(each) and each.position not in self.traces.conflicted
+        ]
+        if earlier and all(each.at_home for each in earlier) and earlier[0] is not delivery:
+            self.differs("event", f"{head}: an earlier delivery of the return should have counted")
+        self.winners["T", fact.id] = delivery
+        self._compare(Cause(fact.id, fact.event_id, fact.correlation_id), customer.count_return(fact), group)
+        self.sequences["T", fact.id] = self._sequence
+        self._ticked()
+
+    def _not_due(self, back: Purchase | None) -> str:
+        """Why this return cannot have counted now; empty when it can."""
+        if back is None:
+            return "no return caused it"
+        if self.customer is None:
+            return "before the registration"
+        if self.customer.erased:
+            return "after the erasure"
+        if back.id in self.customer.returns:
+            return "the return had counted already"
+        if not self.customer.can_take_back(back):
+            return "its order has not counted, or has less left"
+        return ""
 
     def _apply_payment(self, customer: Customer) -> None:
         delivery = self._payments.popleft()

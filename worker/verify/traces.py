@@ -19,7 +19,7 @@ class Traces:
     """ledger, waiting, remembered: rows by (kind, id), (kind, id), commandId. row: of the customers table.
 
     limited: positions of dead letters after which an input counts as never seen. refused: of those that say that the
-    customer was erased. granted: claim id -> whether the email
+    customer was erased. conflicted: of those that say that a return conflicts. granted: claim id -> whether the email
     was free; None where that cannot be known any more. still: nothing was processed while all this was read.
     """
 
@@ -31,6 +31,7 @@ class Traces:
     remembered: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     limited: set[Position | None] = field(default_factory=set)
     refused: set[Position | None] = field(default_factory=set)
+    conflicted: set[Position | None] = field(default_factory=set)
     granted: Mapping[str, bool] | None = field(default_factory=dict)
     still: bool = True
 
@@ -61,7 +62,7 @@ def unique(events: Iterable[Event]) -> tuple[list[Event], list[Event]]:
 
 
 def grouped(events: Iterable[Event]) -> Iterator[list[Event]]:
-    """Events of one input each: one causationid, and a spending event begins another order."""
+    """Events of one input each: one causationid, and a spending event begins another order or return."""
     group: list[Event] = []
     for event in events:
         if group and (event.causationid != group[0].causationid or event.type in (SPENDING, CREATED)):

@@ -31,6 +31,7 @@ class Verification:
         self._log = claims.ClaimLog(shared)
         self._sorter = Sorter(shared, self._report)
         self._limited = dead_letters.sources_with(dead_letters.NOT_SEEN, shared.dead_letters)
+        self._conflicted = dead_letters.sources_with(dead_letters.CONFLICTED, shared.dead_letters)
         self._refused = dead_letters.sources_with(dead_letters.REFUSED, shared.dead_letters)
         self._expected_dead: list[Expected] = list(self._log.dead)
         self._claims: list[Claimed] = []
@@ -73,6 +74,7 @@ class Verification:
         inputs = (
             catalogue.commands.name,
             catalogue.orders.name,
+            catalogue.returns.name,
             catalogue.payments.name,
             catalogue.inbox.name,
         )
@@ -87,6 +89,7 @@ class Verification:
         shared = self._shared
         traces.still = still
         traces.limited, traces.refused = self._limited, self._refused
+        traces.conflicted = self._conflicted
         cut_claims = shared.is_cut(shared.catalogue.email_claims.name)
         traces.granted = None if cut_claims else self._log.granted.get(customer_id, {})
         replay = Replay(customer_id, told, traces, self._rules).run()
@@ -98,7 +101,7 @@ class Verification:
                 f"customer {customer_id}: began before what the topics still hold"
             )
             self._excused_customers.add(customer_id)
-            self._excused_positions |= {each.position for each in (*told.orders, *told.payments)}
+            self._excused_positions |= {each.position for each in told.purchases}
             return
         self._report.add(replay.report)
         self._expected_dead += dead

@@ -23,6 +23,7 @@ from worker.wire.published import (
     Preferences,
     RewardPointsEarnedEvent,
     RewardPointsRedeemedEvent,
+    RewardPointsReversedEvent,
 )
 from worker.wire.times import format_day, format_time
 
@@ -135,6 +136,12 @@ def _redeemed(customer_id: str, event: events.RewardPointsRedeemed) -> RewardPoi
     )
 
 
+def _reversed(customer_id: str, event: events.RewardPointsReversed) -> RewardPointsReversedEvent:
+    return RewardPointsReversedEvent(
+        customer_id, event.points, event.total_points, event.debt, event.order_id, event.return_id
+    )
+
+
 def _spending(customer_id: str, event: events.CustomerSpendingUpdated) -> CustomerSpendingUpdatedEvent:
     currency = event.currency
     return CustomerSpendingUpdatedEvent(
@@ -144,6 +151,18 @@ def _spending(customer_id: str, event: events.CustomerSpendingUpdated) -> Custom
         _money(event.annual_spending, currency),
         event.order_id,
         event.spending_type,
+    )
+
+
+def _refunded(customer_id: str, event: events.SpendingRefunded) -> CustomerSpendingUpdatedEvent:
+    currency = event.currency
+    return CustomerSpendingUpdatedEvent(
+        customer_id,
+        _money(-event.amount, currency),
+        _money(event.total_spending, currency),
+        _money(event.annual_spending, currency),
+        event.order_id,
+        "REFUND",
     )
 
 
@@ -163,6 +182,8 @@ PUBLISHED: dict[type[events.Event], tuple[str, Callable[[str, Any], msgspec.Stru
     events.NotificationPreferencesUpdated: ("NotificationPreferencesUpdatedEvent", _preferences_updated),
     events.RewardPointsEarned: ("RewardPointsEarnedEvent", _earned),
     events.RewardPointsRedeemed: ("RewardPointsRedeemedEvent", _redeemed),
+    events.RewardPointsReversed: ("RewardPointsReversedEvent", _reversed),
+    events.SpendingRefunded: ("CustomerSpendingUpdatedEvent", _refunded),
     events.CustomerSpendingUpdated: ("CustomerSpendingUpdatedEvent", _spending),
     events.CustomerErased: ("CustomerErasedEvent", _erased),
 }

@@ -48,7 +48,7 @@ def encode_events(
 ) -> list[tuple[bytes, bytes]]:
     """The published events of one input, in order, as (ce_type, CloudEvent JSON).
 
-    key: the input's commandId, orderId or paymentId. sequence: the customer's before this input. time: RFC 3339 text,
+    key: the input's commandId, orderId, paymentId or returnId. sequence: the customer's before this input. time: RFC 3339 text,
     when the worker processed the input. Without a correlation id the causation id takes its place.
     """
     encoded: list[tuple[bytes, bytes]] = []

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 from pydantic.alias_generators import to_camel
 
-from worker.domain.messages import OrderCompleted, PaymentCompleted
+from worker.domain.messages import OrderCompleted, OrderReturned, PaymentCompleted
 from worker.domain.rejections import DeadLettered, DeadLetterReason
 from worker.wire.cloudevents import Headers, Unwrapped, binary_type, is_binary, says_structured, unwrap
 from worker.wire.money import DIGITS, InvalidAmount, parse_amount
@@ -70,6 +70,18 @@ class PaymentCompletedEvent(msgspec.Struct, frozen=True, rename="camel"):
     correlation_id: Id | None = None
 
 
+class OrderReturnedEvent(msgspec.Struct, frozen=True, rename="camel"):
+    """What was given back of one order, and is refunded, as it arrives (contract, section 2)."""
+
+    event_id: Id
+    return_id: Id
+    order_id: Id
+    customer_id: Id
+    refund_amount: MoneyIn
+    occurred_on: Time
+    correlation_id: Id | None = None
+
+
 class _PlainOrder(OrderCompletedEvent, frozen=True, rename="camel"):
     specversion: UnsetType | Raw = UNSET  # set: this is a CloudEvent after all
 
@@ -78,8 +90,13 @@ class _PlainPayment(PaymentCompletedEvent, frozen=True, rename="camel"):
     specversion: UnsetType | Raw = UNSET
 
 
+class _PlainReturn(OrderReturnedEvent, frozen=True, rename="camel"):
+    specversion: UnsetType | Raw = UNSET
+
+
 _read_order = msgspec.json.Decoder(_PlainOrder).decode
 _read_payment = msgspec.json.Decoder(_PlainPayment).decode
+_read_return = msgspec.json.Decoder(_PlainReturn).decode
 _read_string = msgspec.json.Decoder(str).decode
 _read_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _QUOTE = ord('"')
@@ -87,7 +104,7 @@ _LONGEST_CENTS = len('"123456789012345.00"')
 _NUMBER_STARTS = b"-0123456789"
 _WHERE = re.compile(r"(?P<problem>.*?)(?: - at `\$\.?(?P<path>.*)`)?")
 _MISSING = re.compile(r"Object missing required field `(?P<field>\w+)`")
-_In = TypeVar("_In", _PlainOrder, _PlainPayment)
+_In = TypeVar("_In", _PlainOrder, _PlainPayment, _PlainReturn)
 
 
 def decode_order(value: bytes, headers: Headers) -> OrderCompleted:
@@ -131,6 +148,24 @@ def decode_payment(value: bytes, headers: Headers) -> PaymentCompleted:
         payment.amount.currency,
         _occurred_at(payment.occurred_on),
         payment.correlation_id,
+    )
+
+
+def decode_return(value: bytes, headers: Headers) -> OrderReturned:
+    """The return in a record of order.returned. Raises DeadLettered."""
+    returned = _read_plain(value, headers, _read_return)
+    if returned is None:
+        returned = _read_carefully(value, headers, "OrderReturnedEvent", _read_return)
+    _check_ids(returned, ("event_id", "return_id", "order_id", "customer_id", "correlation_id"))
+    return OrderReturned(
+        returned.event_id,
+        returned.return_id,
+        returned.order_id,
+        returned.customer_id,
+        _minor_units(returned.refund_amount, "refundAmount"),
+        returned.refund_amount.currency,
+        _occurred_at(returned.occurred_on),
+        returned.correlation_id,
     )
 
 

@@ -140,8 +140,19 @@ class RewardPointsRedeemedEvent(msgspec.Struct, frozen=True, gc=False, rename="c
     order_id: str | None
 
 
+class RewardPointsReversedEvent(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """pointsReversed: what the order no longer earns; totalPoints: the balance after; debt: points still owed."""
+
+    customer_id: str
+    points_reversed: int
+    total_points: int
+    debt: int
+    order_id: str
+    return_id: str
+
+
 class CustomerSpendingUpdatedEvent(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """Totals in the order's currency, after the order. spendingType: PURCHASE."""
+    """Totals in the order's currency, net, after the order or return. spendingType: PURCHASE, or REFUND (negative)."""
 
     customer_id: str
     spending_amount: Money
@@ -171,6 +182,7 @@ DATA_TYPES: dict[str, type[msgspec.Struct]] = {
         NotificationPreferencesUpdatedEvent,
         RewardPointsEarnedEvent,
         RewardPointsRedeemedEvent,
+        RewardPointsReversedEvent,
         CustomerSpendingUpdatedEvent,
         CustomerErasedEvent,
     )

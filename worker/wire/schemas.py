@@ -21,7 +21,7 @@ _TIME = {"type": "string", "pattern": TIME_PATTERN}
 def schemas() -> dict[str, dict[str, Any]]:
     """Message name → its schema. Consumed events and commands in their flat form, published events with envelope."""
     found: dict[str, dict[str, Any]] = {}
-    for event in (inputs.OrderCompletedEvent, inputs.PaymentCompletedEvent):
+    for event in (inputs.OrderCompletedEvent, inputs.OrderReturnedEvent, inputs.PaymentCompletedEvent):
         found[event.__name__] = {"$schema": DIALECT} | _inlined(event)
     for name, model in COMMAND_MODELS.items():
         found[name] = _command(name, model)

@@ -1,4 +1,4 @@
-"""Nothing counts any more for an erased customer: their orders and payments are dead letters."""
+"""Nothing counts any more for an erased customer: their orders, payments and returns are dead letters."""
 
 from worker.domain.rejections import DeadLettered, DeadLetterReason
 from worker.domain.state import Customer

@@ -11,7 +11,7 @@ from worker.domain.events import CustomerSpendingUpdated, Event
 from worker.domain.messages import OrderCompleted
 from worker.domain.rejections import DeadLettered, DeadLetterReason
 from worker.domain.rules import RuleBook
-from worker.domain.spending import ANNUAL_DAYS, DAY_MS, annual_at
+from worker.domain.spending import ANNUAL_DAYS, DAY_MS, annual_at, returned_at
 from worker.domain.state import ORDER, Customer, Ledger
 
 PURCHASE = "PURCHASE"
@@ -35,17 +35,19 @@ def decide_order(
             f"order counted with {counted.amount} {counted.currency} (minor units) for customer {customer.id}",
         )
     rule_set = rules.on(order.occurred_at // DAY_MS)
-    total, annual = _totals(customer, order)
+    total, annual, returned, annually_returned = _totals(customer, order)
     events: list[Event] = [
         CustomerSpendingUpdated(
             order.amount,
             order.currency,
-            total,
-            annual,
+            total - returned,
+            annual - annually_returned,
             order.order_id,
             PURCHASE,
             order.occurred_at,
             rule_set.version,
+            returned,
+            annually_returned,
         )
     ]
     if order.currency == rule_set.currency:
@@ -62,12 +64,13 @@ def decide_order(
     return tuple(events)
 
 
-def _totals(customer: Customer, order: OrderCompleted) -> tuple[int, int]:
-    """Lifetime and annual spending in the order's currency, with this order."""
+def _totals(customer: Customer, order: OrderCompleted) -> tuple[int, int, int, int]:
+    """Lifetime and annual spending in the order's currency, with this order; and what was returned of each."""
     day = order.occurred_at // DAY_MS
     last_day = day if customer.last_order_at is None else max(day, customer.last_order_at // DAY_MS)
     counts = order.amount if day > last_day - ANNUAL_DAYS else 0
     spending = customer.spending.get(order.currency)
     if spending is None:
-        return order.amount, counts
-    return spending.total + order.amount, annual_at(spending, last_day) + counts
+        return order.amount, counts, 0, 0
+    returned, annually = returned_at(spending, last_day) if spending.returned else (0, 0)
+    return spending.total + order.amount, annual_at(spending, last_day) + counts, returned, annually

@@ -1,10 +1,10 @@
 """Reward points: whole points per order, the rest of that order dropped, so that arrival order does not matter."""
 
-from worker.domain.events import Event, RewardPointsEarned, RewardPointsRedeemed
-from worker.domain.messages import OrderCompleted, RedeemPoints
+from worker.domain.events import Event, RewardPointsEarned, RewardPointsRedeemed, RewardPointsReversed
+from worker.domain.messages import OrderCompleted, OrderReturned, RedeemPoints
 from worker.domain.rejections import Rejected, RejectionCode
 from worker.domain.rules import RuleSet
-from worker.domain.state import REDEMPTION, Customer, Ledger
+from worker.domain.state import REDEMPTION, Customer, Ledger, LedgerLine
 from worker.domain.values import CustomerStatus
 
 ORDER_REASON = "ORDER_COMPLETED"
@@ -26,6 +26,27 @@ def earn_points(customer: Customer, order: OrderCompleted, rules: RuleSet) -> Re
         order.currency,
         rules.version,
     )
+
+
+def reverse_points(
+    customer: Customer, returned: OrderReturned, order: LedgerLine, rules: RuleSet
+) -> RewardPointsReversed | None:
+    """What the order earns no longer; None for less than one point. What the balance cannot give becomes debt.
+
+    order: its line before this return; rules: the set that it was earned with.
+    """
+    left = order.amount - order.returned
+    points = _points_of(left, order, rules) - _points_of(left - returned.amount, order, rules)
+    if points == 0:
+        return None
+    taken = min(points, customer.points)
+    debt = customer.debt + points - taken
+    return RewardPointsReversed(points, customer.points - taken, debt, returned.order_id, returned.return_id)
+
+
+def _points_of(left: int, order: LedgerLine, rules: RuleSet) -> int:
+    """Points of what is left of an order: never more than the whole of it earned, which is nothing in some currencies."""
+    return min(left // rules.amount_per_point, order.points)
 
 
 def redeem_points(customer: Customer, command: RedeemPoints, ledger: Ledger) -> tuple[Event, ...]:
