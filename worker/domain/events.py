@@ -48,7 +48,7 @@ class CustomerStatusChanged(Event, frozen=True):
 
 
 class MembershipLevelUpgraded(Event, frozen=True):
-    """total_spending: lifetime spending in the rules' currency."""
+    """total_spending: lifetime spending in the rules' currency, with what was converted into it."""
 
     old_level: MembershipLevel
     new_level: MembershipLevel
@@ -113,7 +113,7 @@ class PaymentMethodRemoved(Event, frozen=True):
 
 
 class RewardPointsEarned(Event, frozen=True):
-    """points: gross; total_points: the balance after; eligible_amount: what of the order earned."""
+    """points: gross; total_points: the balance after; eligible_amount: what earned, in the rules' currency."""
 
     points: int
     total_points: int
@@ -134,6 +134,18 @@ class RewardPointsRedeemed(Event, frozen=True):
     occurred_at: int = 0  # not published: when the command was issued
 
 
+class Converted(msgspec.Struct, frozen=True):
+    """What an order in a currency with a rate counts as, in the rules' currency of its day.
+
+    total, annual: of all that was converted into that currency, after the order.
+    """
+
+    amount: int
+    currency: str
+    total: int
+    annual: int
+
+
 class CustomerSpendingUpdated(Event, frozen=True):
     """Totals in the order's currency, after the order. spending_type: PURCHASE."""
 
@@ -145,6 +157,9 @@ class CustomerSpendingUpdated(Event, frozen=True):
     spending_type: str
     occurred_at: int  # not published
     rules_version: str = ""  # not published: of the set in force on the order's day
+    converted: Converted | None = (
+        None  # not published: None in the rules' currency, and where there is no rate
+    )
 
 
 class CustomerErased(Event, frozen=True):

@@ -4,12 +4,14 @@ The customer changes in place: its partition loop is the only owner. Whoever nee
 """
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
 
 from worker.domain.events import (
     STATE_ONLY,
+    Converted,
     CustomerCreated,
     CustomerErased,
     CustomerProfileUpdated,
@@ -141,8 +143,21 @@ def _spending_updated(customer: Customer, event: CustomerSpendingUpdated) -> Non
     spending.total = event.total_spending
     spending.annual = event.annual_spending
     spending.annual_day = last // DAY_MS
-    if day >= kept_from(customer):
+    kept = day >= kept_from(customer)
+    if kept:
         spending.days[day] = spending.days.get(day, 0) + event.amount
+    if event.converted is not None:
+        _converted(customer, event.converted, day, last // DAY_MS, kept=kept)
+
+
+def _converted(customer: Customer, converted: Converted, day: int, last_day: int, *, kept: bool) -> None:
+    """kept: whether the order's day is one that a rule may still need."""
+    spending = customer.converted.setdefault(converted.currency, Spending())
+    spending.total = converted.total
+    spending.annual = converted.annual
+    spending.annual_day = last_day
+    if kept:
+        spending.days[day] = spending.days.get(day, 0) + converted.amount
 
 
 def _latest_order(customer: Customer, occurred_at: int, currency: str) -> None:
@@ -158,6 +173,10 @@ def _latest_order(customer: Customer, occurred_at: int, currency: str) -> None:
         if other != currency:
             spending.annual = annual_at(spending, day)
             spending.annual_day = day
+        _drop_days(spending.days, former, horizon)
+    for spending in customer.converted.values():
+        spending.annual = annual_at(spending, day)
+        spending.annual_day = day
         _drop_days(spending.days, former, horizon)
 
 
@@ -190,7 +209,7 @@ def _vip_since(customer: Customer, event: CustomerVipUpgraded | VipMovedBack) ->
     former = kept_from(customer)
     customer.vip_since = event.vip_since
     horizon = kept_from(customer)
-    for spending in customer.spending.values():
+    for spending in chain(customer.spending.values(), customer.converted.values()):
         _drop_days(spending.days, former, horizon)
 
 

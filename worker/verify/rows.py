@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from worker.verify.customer import Customer
-from worker.verify.rules import YEAR_DAYS
+from worker.verify.rules import YEAR_DAYS, Days, History
 
 _CUSTOMER_DEFAULTS: dict[str, Any] = {
     "phone": None,
@@ -21,6 +21,7 @@ _CUSTOMER_DEFAULTS: dict[str, Any] = {
     "lifetime_redeemed": 0,
     "lifetime_reversed": 0,
     "spending": {},
+    "converted": {},
     "order_count": 0,
     "last_order_at": None,
     "paid": {},
@@ -59,7 +60,7 @@ def differing_fields(row: Mapping[str, Any], customer: Customer, sequence: int) 
     wrong = [
         field
         for field in sorted(found.keys() | expected.keys())
-        if field not in ("spending", "addresses", "preferences", "payment_methods")
+        if field not in ("spending", "converted", "addresses", "preferences", "payment_methods")
         and (field not in found or field not in expected or found[field] != expected[field])
     ]
     if row.get("email_claim") != customer.email_claim:
@@ -71,9 +72,11 @@ def differing_fields(row: Mapping[str, Any], customer: Customer, sequence: int) 
     if _completed_all(_METHOD, found["payment_methods"]) != customer.payment_methods:
         wrong.append("payment_methods")
     try:
-        return wrong + list(_differing_spending(found["spending"], customer))
+        for name, days in (("spending", customer.history.days), ("converted", customer.history.converted)):
+            wrong += _differing_spending(name, found[name], days, customer.history)
     except (AttributeError, TypeError, ValueError):
         return [*wrong, "spending"]
+    return wrong
 
 
 def ledger_lines(
@@ -131,23 +134,24 @@ def _expected(customer: Customer, sequence: int) -> _Json:
     }
 
 
-def _differing_spending(found: Mapping[str, Any], customer: Customer) -> Iterator[str]:
+def _differing_spending(
+    name: str, found: Mapping[str, Any], expected: Days, history: History
+) -> Iterator[str]:
     """The days that a row keeps may be fewer than there were, but never fewer than the year that is shown."""
-    history = customer.history
-    if found.keys() != history.days.keys():
-        yield "spending"
+    if found.keys() != expected.keys():
+        yield name
         return
     last = history.last_day or 0
     for currency, spent in found.items():
-        if spent.get("total", 0) != history.total(currency):
-            yield f"spending.{currency}.total"
-        if (spent.get("annual", 0), spent.get("annual_day", 0)) != (history.annual(currency), last):
-            yield f"spending.{currency}.annual"
+        days = expected[currency]
+        if spent.get("total", 0) != sum(days.values()):
+            yield f"{name}.{currency}.total"
+        if (spent.get("annual", 0), spent.get("annual_day", 0)) != (history.year(expected, currency), last):
+            yield f"{name}.{currency}.annual"
         kept = {int(day): amount for day, amount in spent.get("days", {}).items()}
-        days = history.days[currency]
         year = {day for day in days if day > last - YEAR_DAYS}
         if not year <= kept.keys() or any(days.get(day) != amount for day, amount in kept.items()):
-            yield f"spending.{currency}.days"
+            yield f"{name}.{currency}.days"
 
 
 def _completed(defaults: _Json, stored: Any) -> Any:

@@ -10,9 +10,14 @@ from worker.domain.values import CustomerStatus
 ORDER_REASON = "ORDER_COMPLETED"
 
 
-def earn_points(customer: Customer, order: OrderCompleted, rules: RuleSet) -> RewardPointsEarned | None:
-    """None for less than one point. The order is in the rules' currency. Points pay the customer's debt first."""
-    points = order.amount // rules.amount_per_point
+def earn_points(
+    customer: Customer, order: OrderCompleted, counted: int, rules: RuleSet
+) -> RewardPointsEarned | None:
+    """None for less than one point. Points pay the customer's debt first.
+
+    counted: the order's amount in the rules' currency, in minor units.
+    """
+    points = counted // rules.amount_per_point
     if points == 0:
         return None
     paid_back = min(points, customer.debt)
@@ -22,8 +27,8 @@ def earn_points(customer: Customer, order: OrderCompleted, rules: RuleSet) -> Re
         customer.debt - paid_back,
         ORDER_REASON,
         order.order_id,
-        order.amount,
-        order.currency,
+        counted,
+        rules.currency,
         rules.version,
     )
 
