@@ -89,14 +89,14 @@ class Traffic:
 
     def _order(self) -> None:
         day = self._random.choice(("2026-11-01", "2026-11-20", "2025-12-01", "2024-02-29", "2026-01-15"))
+        whole, cents = self._random.choice((0, 5, 999, 4_800, 9_999)), self._random.randrange(100)
+        currency = self._random.choice(("USD", "USD", "USD", "EUR", "EUR", "JPY"))
+        amount = f"{whole * 100}" if currency == "JPY" else f"{whole}.{cents:02d}"
         value = {
             "eventId": self._next("e"),
             "orderId": self._next("o"),
             "customerId": (customer := self._random.choice(self._customers)),
-            "totalAmount": {
-                "amount": f"{self._random.choice((0, 5, 999, 4_800, 9_999))}.{self._random.randrange(100):02d}",
-                "currency": self._random.choice(("USD", "USD", "USD", "EUR")),
-            },
+            "totalAmount": {"amount": amount, "currency": currency},
             "occurredOn": f"{day}T{self._random.randrange(24):02d}:00:00Z",
         }
         if self._random.random() < 0.3:
