@@ -39,7 +39,9 @@ def customer_view(customer: Customer, currency: str) -> CustomerView:
         reward_points=customer.points,
         total_spending=_money(net_total(customer, currency), currency),
         annual_spending=_money(net_annual(customer, currency), currency),
-        spending_by_currency={code: _money(net_total(customer, code), code) for code in customer.spending},
+        spending_by_currency={
+            code: _money(spent.total - spent.returned, code) for code, spent in customer.spending.items()
+        },
         statistics=_statistics(customer, currency),
         addresses=tuple(map(address_view, customer.addresses)),
         preferences=preferences_view(customer.preferences),

@@ -19,7 +19,7 @@ from tests.domain.given import (
     returned,
     street,
 )
-from tests.domain.oracle import expected
+from tests.domain.oracle import Sums, expected
 from worker.domain.events import STATE_ONLY
 from worker.domain.ids import derived_id
 from worker.domain.messages import (
@@ -42,7 +42,7 @@ from worker.domain.messages import (
 from worker.domain.rejections import DeadLettered, Rejected
 from worker.domain.rules import DEFAULT_RULES, RuleBook, RuleSet
 from worker.domain.spending import annual_spending, kept_from, net_annual, net_total, total_spending
-from worker.domain.state import ORDER, RETURN, Customer
+from worker.domain.state import ORDER, RETURN, Customer, Spending
 from worker.domain.values import (
     CustomerStatus,
     MembershipLevel,
@@ -69,12 +69,15 @@ amounts = some.one_of(
     ),
     some.integers(0, 1_200_000),
 )
-currencies = some.sampled_from(["USD", "USD", "USD", "EUR"])
+currencies = some.sampled_from(["USD", "USD", "USD", "EUR", "EUR", "JPY"])
 
 STRICT = RuleSet("strict", 0, "USD", 700, ((300_000, SILVER), (2_500_000, PLATINUM)), 800_000, 365)
 SHORT = RuleSet("short", 0, "USD", 1_000, ((100_000, GOLD), (600_000, PLATINUM)), 700_000, 30)
 LONG = RuleSet("long", 0, "USD", 1_000, DEFAULT_RULES.levels, 1_500_000, 2_000)
 EURO = RuleSet("euro", 0, "EUR", 500, DEFAULT_RULES.levels, 600_000, 365)
+RATES = msgspec.structs.replace(DEFAULT_RULES, rates={"EUR": (11, 10), "JPY": (67, 100)})
+OTHER_RATES = msgspec.structs.replace(SHORT, rates={"EUR": (97_531, 100_000)})
+EURO_RATES = msgspec.structs.replace(EURO, rates={"USD": (1, 3)})
 
 
 def book(*sets: RuleSet) -> RuleBook:
@@ -89,9 +92,12 @@ def book(*sets: RuleSet) -> RuleBook:
 
 rule_books = some.one_of(
     some.just(RuleBook((DEFAULT_RULES,))),
-    some.lists(some.sampled_from([DEFAULT_RULES, STRICT, SHORT, LONG, EURO]), min_size=1, max_size=3).map(
-        lambda sets: book(*sets)
-    ),
+    some.just(RuleBook((RATES,))),
+    some.lists(
+        some.sampled_from([DEFAULT_RULES, STRICT, SHORT, LONG, EURO, RATES, OTHER_RATES, EURO_RATES]),
+        min_size=1,
+        max_size=3,
+    ).map(lambda sets: book(*sets)),
 )
 
 
@@ -128,16 +134,23 @@ def check_against_oracle(
         should_be.points,
         0,
     )
-    assert {
-        currency: total_spending(customer, currency) for currency in customer.spending
-    } == should_be.totals
-    assert {
-        currency: annual_spending(customer, currency) for currency in customer.spending
-    } == should_be.annual
-    horizon = kept_from(customer)
+    check_sums(customer.spending, should_be, kept_from(customer))
+    check_sums(customer.converted, should_be.converted, kept_from(customer))
+    for currency in customer.spending | customer.converted:
+        own, converted = should_be, should_be.converted
+        assert total_spending(customer, currency) == own.totals.get(currency, 0) + converted.totals.get(
+            currency, 0
+        )
+        assert annual_spending(customer, currency) == own.annual.get(currency, 0) + converted.annual.get(
+            currency, 0
+        )
+
+
+def check_sums(spending: dict[str, Spending], should_be: Sums, horizon: int) -> None:
+    assert {currency: spent.total for currency, spent in spending.items()} == should_be.totals
+    assert {currency: spent.annual for currency, spent in spending.items()} == should_be.annual
     for currency, per_day in should_be.per_day.items():
-        kept = {day: amount for day, amount in per_day.items() if day >= horizon}
-        assert customer.spending[currency].days == kept
+        assert spending[currency].days == {day: amount for day, amount in per_day.items() if day >= horizon}
 
 
 @settings(max_examples=400, deadline=None)
@@ -190,8 +203,12 @@ def test_arrival_order_of_orders_and_returns_does_not_matter(messages, rules):
         for each in orders
     ]
     net = expected(kept, rules.sets)
-    assert {currency: net_total(customer, currency) for currency in customer.spending} == net.totals
-    assert {currency: net_annual(customer, currency) for currency in customer.spending} == net.annual
+    assert {code: spent.total - spent.returned for code, spent in customer.spending.items()} == net.totals
+    for currency in customer.spending | customer.converted:
+        converted = net.converted
+        total = net.totals.get(currency, 0) + converted.totals.get(currency, 0)
+        annual = net.annual.get(currency, 0) + converted.annual.get(currency, 0)
+        assert (net_total(customer, currency), net_annual(customer, currency)) == (total, annual)
     assert (customer.points, customer.debt, customer.lifetime_earned) == (net.points, 0, gross.points)
     assert customer.lifetime_reversed == gross.points - net.points
     assert (
@@ -288,7 +305,7 @@ def check_consistent(customer: Customer) -> None:
         customer.lifetime_reversed,
         customer.version,
         customer.sequence,
-        *(spending.annual for spending in customer.spending.values()),
+        *(spent.annual for kept in (customer.spending, customer.converted) for spent in kept.values()),
         *(net_annual(customer, currency) for currency in customer.spending),
         *(net_total(customer, currency) for currency in customer.spending),
     ]

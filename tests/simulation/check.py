@@ -6,7 +6,7 @@ VIP are recomputed by tests.domain.oracle from the ledger, and the ledger is hel
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Protocol
 from uuid import NAMESPACE_DNS, uuid5
@@ -19,7 +19,7 @@ from tests.domain.oracle import expected
 from tests.simulation import erasures, returns
 from tests.simulation.sent import ORDER, PAYMENT, RETURN, Sent, digest
 from worker.domain.messages import OrderCompleted
-from worker.domain.rules import DEFAULT_RULES
+from worker.domain.rules import DEFAULT_RULES, RuleSet
 from worker.domain.state import Customer, CustomerRow, LedgerLine
 from worker.topics import Catalogue
 
@@ -83,13 +83,14 @@ class Seen:
         return {event["subject"] for event in self.events if event["type"] == "CustomerErasedEvent"}
 
 
-def differences(seen: Seen, sent: Sent) -> list[str]:
+def differences(seen: Seen, sent: Sent, rules: Sequence[RuleSet] = (DEFAULT_RULES,)) -> list[str]:
     """Every way in which what was seen is wrong; no personal data."""
     checks = (
-        *(_events, _states, _ledgers, _emails, returns.lost, returns.wrong),
+        *(_events, _ledgers, _emails, returns.lost, returns.wrong),
         *(erasures.left_of, _answers, _nothing_waits),
     )
     found = [difference for check in checks for difference in check(seen, sent)]
+    found += _states(seen, sent, rules)
     return found + _dead_letters(seen, sent)
 
 
@@ -117,7 +118,7 @@ def _events(seen: Seen, sent: Sent) -> Iterable[str]:
             yield f"{customer} says sequence {state.sequence}, the events {last[customer]}"
 
 
-def _states(seen: Seen, sent: Sent) -> Iterable[str]:
+def _states(seen: Seen, sent: Sent, rules: Sequence[RuleSet]) -> Iterable[str]:
     causations: dict[str, set[str]] = defaultdict(set)
     by_hand: dict[str, str] = {}
     for event in seen.events:
@@ -139,24 +140,28 @@ def _states(seen: Seen, sent: Sent) -> Iterable[str]:
         least = len(causations[name]) + payments
         if not least <= customer.version <= least + len(state_only[name]):
             yield f"{name} has version {customer.version} after {least} changes that can be seen"
-        yield from _totals(name, customer, lines, by_hand.get(name, "STANDARD"))
+        yield from _totals(name, customer, lines, by_hand.get(name, "STANDARD"), rules)
     yield from (f"{name} has events but no state" for name in causations if name not in seen.customers)
 
 
 def _totals(
-    name: str, customer: Customer, lines: Mapping[tuple[str, str], LedgerLine], by_hand: str
+    name: str,
+    customer: Customer,
+    lines: Mapping[tuple[str, str], LedgerLine],
+    by_hand: str,
+    rules: Sequence[RuleSet],
 ) -> Iterable[str]:
     orders = [
         OrderCompleted("", order_id, name, line.amount, line.currency, line.occurred_at)
         for (kind, order_id), line in lines.items()
         if kind == ORDER
     ]
-    right = expected(orders, [DEFAULT_RULES], by_hand)
+    right = expected(orders, rules, by_hand)
     kept = [
         msgspec.structs.replace(order, amount=order.amount - lines[ORDER, order.order_id].returned)
         for order in orders
     ]
-    net = expected(kept, [DEFAULT_RULES])
+    net = expected(kept, rules)
     shown = {
         c: (s.total - s.returned, s.annual - sum(s.returned_days.values()))
         for c, s in customer.spending.items()
@@ -182,6 +187,8 @@ def _totals(
         "paid": (customer.paid, dict(by_currency)),
         "spending": ({c: s.total for c, s in customer.spending.items()}, right.totals),
         "annual spending": ({c: s.annual for c, s in customer.spending.items()}, right.annual),
+        "converted": ({c: s.total for c, s in customer.converted.items()}, right.converted.totals),
+        "annual converted": ({c: s.annual for c, s in customer.converted.items()}, right.converted.annual),
     }
     for fact, (got, wanted) in facts.items():
         if got != wanted:

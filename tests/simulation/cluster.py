@@ -13,12 +13,13 @@ from tests.agents.world import PARTITIONS
 from tests.simulation.log import SimulatedLog
 from tests.simulation.process import APP_ID, Fate, KeptStores, SimulatedEngine, SimulatedWorker
 from tests.simulation.sent import Message
+from worker.domain.rules import DEFAULT_RULES, RuleBook
 from worker.topics import Catalogue
 
 
 class Cluster:
     """Workers, a log, and a schedule. random: of every choice of the schedule; crashes: chance per step of each fault;
-    max_batch: log entries per fetch of a topic."""
+    max_batch: log entries per fetch of a topic; rules: the contract's where there are none."""
 
     partitions = PARTITIONS
 
@@ -30,6 +31,7 @@ class Cluster:
         crashes: float = 0.05,
         max_batch: int = 30,
         kind: type[SimulatedEngine] = SimulatedEngine,
+        rules: RuleBook | None = None,
     ) -> None:
         self.catalogue = Catalogue(partitions=PARTITIONS)
         self.log = SimulatedLog()
@@ -38,6 +40,7 @@ class Cluster:
         self._crashes = crashes
         self._max_batch = max_batch
         self._kind = kind
+        self._rules = rules or RuleBook((DEFAULT_RULES,))
         self._generation = 0
         self._stores = [KeptStores() for _ in range(workers)]
         self._workers = [self._new(name) for name in range(workers)]
@@ -193,7 +196,7 @@ class Cluster:
                 raise worker.unplanned
 
     def _new(self, name: int) -> SimulatedWorker:
-        return SimulatedWorker(name, self.log, self.routing, self._stores[name], self._kind)
+        return SimulatedWorker(name, self.log, self.routing, self._stores[name], self._kind, self._rules)
 
     def _send(self, message: Message) -> None:
         self.log.append(message.topic, message.partition, message.key, message.value, message.headers)

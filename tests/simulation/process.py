@@ -19,7 +19,7 @@ from agents.processor import Processor
 from tables import ALL
 from tests.agents.world import Record
 from tests.simulation.log import Place, SimulatedConsumer, SimulatedLog, SimulatedProducer
-from worker.domain.rules import DEFAULT_RULES, RuleBook
+from worker.domain.rules import RuleBook
 from worker.engine import engine, partition, restore
 from worker.engine.engine import Engine
 from worker.engine.exits import ExitCode
@@ -29,7 +29,6 @@ from worker.engine.unit import Unit
 
 APP_ID = "customer-context"
 _PACE = Pace(build_s=0.0, max_records=1_000, queue_records=100_000, deadline_s=60.0)
-_RULES = RuleBook((DEFAULT_RULES,))
 
 
 class Fate(Enum):
@@ -90,6 +89,7 @@ class SimulatedWorker:
     routing: Routing
     stores: KeptStores
     kind: type[SimulatedEngine]
+    rules: RuleBook
     held: tuple[int, ...] = ()
     generation: int = 0
     fetched: dict[Place, int] = field(default_factory=dict)
@@ -115,7 +115,7 @@ class SimulatedWorker:
             tables=ALL,
             inputs=self.inputs,
             prompt=self.routing.prompt,
-            process=Processor(self.routing, _RULES, lambda *_: None, clock=lambda: self.log.now),
+            process=Processor(self.routing, self.rules, lambda *_: None, clock=lambda: self.log.now),
             pace=_PACE,
         )
         self.engine.worker = self

@@ -1,6 +1,9 @@
-"""One seed: traffic, a cluster with a schedule of faults, and the check; calm seeds run twice and must agree; some seeds are also verified."""
+"""One seed: traffic, a cluster with a schedule of faults, and the check; calm seeds run twice and must agree; some seeds are also verified,
+and some have rules with rates."""
 
 import asyncio
+from functools import cache
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -12,9 +15,13 @@ from tests.simulation.process import SimulatedEngine, simulated_ends
 from tests.simulation.sent import COMMANDS, Message, Sent
 from tests.simulation.traffic import Traffic
 from tests.simulation.verified import unverified
+from worker.domain.rules import RuleBook
+from worker.wire.rules_file import load_rules
 
 _CALM_EVERY = 4
 _VERIFIED_EVERY = 10
+_RATES_EVERY = 3
+_RATES = Path(__file__).with_name("rates.toml")
 
 
 def run_seed(seed: int, kind: type[SimulatedEngine] = SimulatedEngine) -> list[str]:
@@ -32,17 +39,25 @@ async def _run(seed: int, kind: type[SimulatedEngine]) -> list[str]:
     sent = Sent()
     for message in messages:
         sent.note(message)
-    cluster, seen, found = await _play(f"schedule {seed}", messages, sent, kind)
+    rules_file = _RATES if seed % _RATES_EVERY == 1 else None
+    rules = _rules(rules_file)
+    cluster, seen, found = await _play(f"schedule {seed}", messages, sent, kind, rules)
     if seed % _VERIFIED_EVERY == 1:
-        found += unverified(cluster)
+        found += unverified(cluster, rules_file)
     if calm and not found:
-        _, other, found = await _play(f"other schedule {seed}", _shuffled(messages, random), sent, kind)
+        shuffled = _shuffled(messages, random)
+        _, other, found = await _play(f"other schedule {seed}", shuffled, sent, kind, rules)
         found += disagreements(final(seen), final(other))
     return found
 
 
+@cache
+def _rules(rules_file: Path | None) -> RuleBook:
+    return load_rules(rules_file)
+
+
 async def _play(
-    schedule: str, messages: list[Message], sent: Sent, kind: type[SimulatedEngine]
+    schedule: str, messages: list[Message], sent: Sent, kind: type[SimulatedEngine], rules: RuleBook
 ) -> tuple[Cluster, Seen, list[str]]:
     random = Random(schedule)
     cluster = Cluster(
@@ -51,10 +66,11 @@ async def _play(
         crashes=random.choice((0.0, 0.05, 0.2)),
         max_batch=random.choice((1, 3, 10, 100)),
         kind=kind,
+        rules=rules,
     )
     await cluster.run(messages)
     seen = Seen(cluster.catalogue, cluster.log.readable, cluster.rows)
-    return cluster, seen, differences(seen, sent) + cluster.stores_that_differ()
+    return cluster, seen, differences(seen, sent, rules.sets) + cluster.stores_that_differ()
 
 
 def _reordered(messages: list[Message], random: Random) -> list[Message]:

@@ -26,6 +26,7 @@ _LATE_DAYS = 1_000
 _HISTORY = 400
 _ERASABLE_EVERY = 8
 _AMOUNTS = ("0", "5.5", "9.99", "10.00", "49.90", "129.90", "480.10", "1500", "4800.00", "9999.99")
+_YEN = ("0", "149", "1492", "1493", "74627", "746269")
 
 
 class Traffic:
@@ -198,7 +199,9 @@ class Traffic:
 
     def _order(self) -> Message:
         pick = self._random.choice
-        amount, currency = pick(_AMOUNTS), pick(("USD", "USD", "USD", "EUR"))
+        amount, currency = pick(_AMOUNTS), pick(("USD", "USD", "USD", "USD", "EUR", "EUR", "JPY"))
+        if currency == "JPY":
+            amount = pick(_YEN)
         return self._send_order(pick(self._customers), self._id("o"), amount, currency)
 
     def _conflict(self) -> Message:
@@ -219,8 +222,8 @@ class Traffic:
             "totalAmount": {"amount": amount, "currency": currency},
             "occurredOn": occurred.isoformat(),
         }
-        cents = str(int(Decimal(amount) * 100))
-        about = (ORDER, customer, order_id, cents, currency, value["eventId"])
+        minor = str(int(Decimal(amount) * (1 if currency == "JPY" else 100)))
+        about = (ORDER, customer, order_id, minor, currency, value["eventId"])
         return self._message(ORDERS, customer, value, about, event_type="OrderCompletedEvent")
 
     def _payment(self) -> Message:

@@ -1,5 +1,6 @@
 """The independent verification (worker.verify) of what a simulated cluster wrote."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,8 +12,8 @@ from worker.engine.partition import POSITIONS
 from worker.engine.store import MemoryStore
 
 
-def unverified(cluster: Cluster) -> list[str]:
-    """The differences that `customer-context verify` would print."""
+def unverified(cluster: Cluster, rules_file: Path | None) -> list[str]:
+    """The differences that `customer-context verify` would print. rules_file: the cluster's."""
     world = SimpleNamespace(
         catalogue=cluster.catalogue,
         logs={
@@ -25,7 +26,8 @@ def unverified(cluster: Cluster) -> list[str]:
             for topic, offset in cluster.changelog(POSITIONS.name, number).items()
         },
     )
-    return [f"verify: {each}" for each in Observed(cast("Any", world)).verify().differences]
+    observed = Observed(cast("Any", world), rules_file=rules_file)
+    return [f"verify: {each}" for each in observed.differences()]
 
 
 def _restored(cluster: Cluster, number: int) -> MemoryStore:

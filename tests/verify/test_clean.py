@@ -27,6 +27,9 @@ amount_per_point = "10.00"
 levels = { SILVER = "500.00", GOLD = "2000.00", PLATINUM = "5000.00" }
 vip = { annual_spending = "10000.00", days = 30 }
 """
+RATES = RULES.replace("days = 300 }", 'days = 300 }\nrates = { EUR = "0.97", JPY = "0.0067" }').replace(
+    "days = 30 }", 'days = 30 }\nrates = { EUR = "1.12345" }'
+)
 
 
 def busy(seed: int, rules_file: Path | None = None) -> tuple[World, Traffic]:
@@ -66,9 +69,10 @@ def test_a_worker_that_goes_on_while_it_is_read_verifies_clean(seed):
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_rules_that_changed_over_time_verify_clean(seed, tmp_path):
+@pytest.mark.parametrize("rules", [RULES, RATES], ids=["one currency", "rates"])
+def test_rules_that_changed_over_time_verify_clean(seed, rules, tmp_path):
     rules_file = tmp_path / "rules.toml"
-    rules_file.write_text(RULES)
+    rules_file.write_text(rules)
     world, _ = busy(seed, rules_file)
     assert Observed(world.run(), rules_file=rules_file).differences() == []
 

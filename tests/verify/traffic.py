@@ -100,7 +100,8 @@ class Traffic:
         to_come = not orders or self._random.random() < 0.3
         order = self._some_order() if to_come else self._random.choice(orders)
         money = order["totalAmount"]
-        part = f"{self._random.choice((0, 1, int(money['amount'][:-3]) // 2))}.00"
+        whole, point, cents = money["amount"].partition(".")
+        part = f"{self._random.choice((0, 1, int(whole) // 2))}{point}{'0' * len(cents)}"
         value = {
             "eventId": self._next("e"),
             "returnId": self._next("b"),
@@ -113,16 +114,21 @@ class Traffic:
         if to_come and self._random.random() < 0.8:
             self._put(self.world.routing.orders, order, order["customerId"])
 
+    def _some_money(self) -> dict[str, str]:
+        whole, cents = self._random.choice((0, 5, 999, 4_800, 9_999)), self._random.randrange(100)
+        currency = self._random.choice(("USD", "USD", "USD", "EUR", "EUR", "JPY"))
+        return {
+            "amount": f"{whole * 100}" if currency == "JPY" else f"{whole}.{cents:02d}",
+            "currency": currency,
+        }
+
     def _some_order(self) -> dict[str, Any]:
         day = self._random.choice(("2026-11-01", "2026-11-20", "2025-12-01", "2024-02-29", "2026-01-15"))
         value: dict[str, Any] = {
             "eventId": self._next("e"),
             "orderId": self._next("o"),
             "customerId": self._random.choice(self._customers),
-            "totalAmount": {
-                "amount": f"{self._random.choice((0, 5, 999, 4_800, 9_999))}.{self._random.randrange(100):02d}",
-                "currency": self._random.choice(("USD", "USD", "USD", "EUR")),
-            },
+            "totalAmount": self._some_money(),
             "occurredOn": f"{day}T{self._random.randrange(24):02d}:00:00Z",
         }
         if self._random.random() < 0.3:

@@ -33,6 +33,41 @@ def test_the_set_in_force_on_a_day_applies(tmp_path: Path) -> None:
     assert book.on(20_454).amount_per_point == 500
 
 
+def rates(text: str) -> str:
+    return f'currency = "USD"\nrates = {{ {text} }}'
+
+
+def with_rates(text: str) -> str:
+    return CONTRACT.replace('currency = "USD"', rates(text))
+
+
+@pytest.mark.parametrize(
+    ("rate", "currency", "amount", "counted"),
+    [
+        ("1.10", "EUR", 10_000, 11_000),
+        ("1.10", "EUR", 9, 9),
+        ("0.000000000001", "EUR", 10**15, 1_000),
+        ("0.0067", "JPY", 1_000, 670),
+        ("3.25", "KWD", 1_999, 649),
+        ("000.9", "HRK", 10, 9),
+    ],
+)
+def test_a_rate_is_units_for_a_unit_whatever_digits_the_currencies_have(
+    tmp_path: Path, rate: str, currency: str, amount: int, counted: int
+) -> None:
+    rules = load_rules(_written(tmp_path, with_rates(f'{currency} = "{rate}"'))).on(20_000)
+    assert rules.counted(amount, currency) == counted
+    assert rules.counted(amount, "USD") == amount
+    assert rules.counted(amount, "GBP") is None
+
+
+def test_each_set_has_its_own_rates_and_may_have_none(tmp_path: Path) -> None:
+    newer = with_rates('EUR = "1.20"').replace('"1"', '"2"').replace("1970-01-01", "2026-01-01")
+    last = CONTRACT.replace('"1"', '"3"').replace("1970-01-01", "2026-01-02")
+    book = load_rules(_written(tmp_path, newer + last + with_rates('EUR = "1.10"')))
+    assert [book.on(day).counted(100, "EUR") for day in (20_453, 20_454, 20_455)] == [110, 120, None]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -51,7 +86,17 @@ def test_the_set_in_force_on_a_day_applies(tmp_path: Path) -> None:
         ('GOLD = "2000.00"', 'BRONZE = "2000.00"', "rules.0.levels"),
         ("days = 365", "days = 0", "rules.0.vip.days"),
         ("days = 365", "days = 366", "rules.0.vip.days"),
-        ('currency = "USD"', 'currency = "USD"\nrates = { EUR = "1.10" }', "rates are not supported yet"),
+        ('currency = "USD"', rates("EUR = 1.10"), "rules.0.rates.EUR: Input should be a valid string"),
+        ('currency = "USD"', rates('EUR = "0.00"'), "rules.0.rates.EUR: not a plain decimal number above 0"),
+        ('currency = "USD"', rates('EUR = "-1.10"'), "rules.0.rates.EUR: not a plain decimal number"),
+        ('currency = "USD"', rates('EUR = "1e3"'), "rules.0.rates.EUR: not a plain decimal number"),
+        ('currency = "USD"', rates('EUR = "11/10"'), "rules.0.rates.EUR: not a plain decimal number"),
+        ('currency = "USD"', rates('EUR = "1000000000"'), "at most 9 digits before the point"),
+        ('currency = "USD"', rates('EUR = "0.0000000000001"'), "12 after it"),
+        ('currency = "USD"', rates('USD = "1.00"'), "rules.0.rates.USD: the rules' own currency"),
+        ('currency = "USD"', rates('eur = "1.10"'), "rules.0.rates.eur: not an ISO 4217 code"),
+        ('currency = "USD"', rates('XAU = "2000"'), "rules.0.rates.XAU: not an ISO 4217 code"),
+        ('currency = "USD"', 'currency = "USD"\nrates = "1.10"', "rules.0.rates"),
         ('currency = "USD"', 'currency = "USD"\nbonus = 5', "rules.0.bonus"),
         ("[[rules]]", CONTRACT + "[[rules]]", "each version"),
         ("[[rules]]", CONTRACT.replace('"1"', '"0"') + "[[rules]]", "each effective_from"),

@@ -12,6 +12,7 @@ from worker.domain.values import (
     CustomerStatus,
     DeliveryAddress,
     MembershipLevel,
+    Money,
     PaymentMethod,
     Preferences,
 )
@@ -49,7 +50,7 @@ class CustomerStatusChanged(Event, frozen=True):
 
 
 class MembershipLevelUpgraded(Event, frozen=True):
-    """total_spending: lifetime spending in the rules' currency."""
+    """total_spending: lifetime spending in the rules' currency, with what was converted into it."""
 
     old_level: MembershipLevel
     new_level: MembershipLevel
@@ -114,7 +115,7 @@ class PaymentMethodRemoved(Event, frozen=True):
 
 
 class RewardPointsEarned(Event, frozen=True):
-    """points: gross; total_points: the balance after; eligible_amount: what of the order earned."""
+    """points: gross; total_points: the balance after; eligible_amount: what earned, in the rules' currency."""
 
     points: int
     total_points: int
@@ -145,6 +146,18 @@ class RewardPointsReversed(Event, frozen=True):
     return_id: str
 
 
+class Converted(msgspec.Struct, frozen=True):
+    """What an order in a currency with a rate counts as, in the rules' currency of its day.
+
+    total, annual: of all that was converted into that currency, after the order.
+    """
+
+    amount: int
+    currency: str
+    total: int
+    annual: int
+
+
 class CustomerSpendingUpdated(Event, frozen=True):
     """Totals in the order's currency, after the order and without what was returned. spending_type: PURCHASE."""
 
@@ -158,6 +171,9 @@ class CustomerSpendingUpdated(Event, frozen=True):
     rules_version: str = ""  # not published: of the set in force on the order's day
     returned_total: int = 0  # not published: what was returned of all that the total adds up
     returned_annual: int = 0  # not published
+    converted: Converted | None = (
+        None  # not published: None in the rules' currency, and where there is no rate
+    )
 
 
 class SpendingRefunded(Event, frozen=True):
@@ -171,6 +187,9 @@ class SpendingRefunded(Event, frozen=True):
     return_id: str  # not published
     occurred_at: int  # not published
     order: LedgerLine  # not published: the order's line, with this return
+    converted: Money | None = (
+        None  # not published: by how much less it counts, in the rules' currency of its day
+    )
 
 
 class CustomerErased(Event, frozen=True):

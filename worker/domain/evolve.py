@@ -4,12 +4,14 @@ The customer changes in place: its partition loop is the only owner. Whoever nee
 """
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
 
 from worker.domain.events import (
     STATE_ONLY,
+    Converted,
     CustomerCreated,
     CustomerErased,
     CustomerProfileUpdated,
@@ -143,8 +145,21 @@ def _spending_updated(customer: Customer, event: CustomerSpendingUpdated) -> Non
     spending.total = event.total_spending + event.returned_total
     spending.annual = event.annual_spending + event.returned_annual
     spending.annual_day = last // DAY_MS
-    if day >= kept_from(customer):
+    kept = day >= kept_from(customer)
+    if kept:
         spending.days[day] = spending.days.get(day, 0) + event.amount
+    if event.converted is not None:
+        _converted(customer, event.converted, day, last // DAY_MS, kept=kept)
+
+
+def _converted(customer: Customer, converted: Converted, day: int, last_day: int, *, kept: bool) -> None:
+    """kept: whether the order's day is one that a rule may still need."""
+    spending = customer.converted.setdefault(converted.currency, Spending())
+    spending.total = converted.total
+    spending.annual = converted.annual
+    spending.annual_day = last_day
+    if kept:
+        spending.days[day] = spending.days.get(day, 0) + converted.amount
 
 
 def _latest_order(customer: Customer, occurred_at: int, currency: str) -> None:
@@ -161,19 +176,35 @@ def _latest_order(customer: Customer, occurred_at: int, currency: str) -> None:
             spending.annual = annual_at(spending, day)
             spending.annual_day = day
         _drop_days(spending.days, former, horizon)
-        if spending.returned_days:
-            year = day - ANNUAL_DAYS + 1
-            spending.returned_days = {
-                at: amount for at, amount in spending.returned_days.items() if at >= year
-            }
+        _drop_returned(spending, day)
+    for spending in customer.converted.values():
+        spending.annual = annual_at(spending, day)
+        spending.annual_day = day
+        _drop_days(spending.days, former, horizon)
+        _drop_returned(spending, day)
+
+
+def _drop_returned(spending: Spending, last_day: int) -> None:
+    """Of returns only the year is kept that ends on last_day."""
+    if spending.returned_days:
+        start = last_day - ANNUAL_DAYS + 1
+        spending.returned_days = {
+            day: amount for day, amount in spending.returned_days.items() if day >= start
+        }
 
 
 def _spending_refunded(customer: Customer, event: SpendingRefunded) -> None:
-    spending = customer.spending[event.currency]
-    spending.returned += event.amount
     day = event.order.occurred_at // DAY_MS
+    _take_back(customer.spending[event.currency], day, event.amount)
+    if event.converted is not None:
+        _take_back(customer.converted[event.converted.currency], day, event.converted.minor)
+
+
+def _take_back(spending: Spending, day: int, amount: int) -> None:
+    """day: of the order."""
+    spending.returned += amount
     if day > spending.annual_day - ANNUAL_DAYS:
-        spending.returned_days[day] = spending.returned_days.get(day, 0) + event.amount
+        spending.returned_days[day] = spending.returned_days.get(day, 0) + amount
 
 
 def _drop_days(days: dict[int, int], former: int, horizon: int) -> None:
@@ -211,7 +242,7 @@ def _vip_since(customer: Customer, event: CustomerVipUpgraded | VipMovedBack) ->
     former = kept_from(customer)
     customer.vip_since = event.vip_since
     horizon = kept_from(customer)
-    for spending in customer.spending.values():
+    for spending in chain(customer.spending.values(), customer.converted.values()):
         _drop_days(spending.days, former, horizon)
 
 

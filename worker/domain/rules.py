@@ -8,7 +8,10 @@ from worker.domain.values import MembershipLevel
 
 
 class RuleSet(msgspec.Struct, frozen=True):
-    """One version. Amounts in minor units of currency. levels: (threshold, level), ascending by threshold."""
+    """One version. Amounts in minor units of currency. levels: (threshold, level), ascending by threshold.
+
+    rates: other currency -> (numerator, denominator), minor units of currency for one minor unit of the other.
+    """
 
     version: str
     effective_from: int  # days since 1970 UTC
@@ -17,6 +20,17 @@ class RuleSet(msgspec.Struct, frozen=True):
     levels: tuple[tuple[int, MembershipLevel], ...]
     vip_spending: int
     vip_days: int
+    rates: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
+
+    def counted(self, amount: int, currency: str) -> int | None:
+        """What an amount in that currency counts as, in minor units of the rules' own; None without a rate.
+
+        Exact, and rounded down: an order counts as the same whatever came before it.
+        """
+        if currency == self.currency:
+            return amount
+        rate = self.rates.get(currency)
+        return None if rate is None else amount * rate[0] // rate[1]
 
 
 class RuleBook:

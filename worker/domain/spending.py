@@ -1,5 +1,8 @@
 """Spending over time: what a customer spent in a year, and which days are still worth keeping.
 
+An order in a currency with a rate is kept twice: in `spending` in its own currency and, as its day's rules converted
+it, in `converted`. What counts in a currency is both together.
+
 Levels and VIP go by what was spent (gross), what is shown is without what was returned (net). A refund belongs to the
 day of its order, whenever it came: so it leaves the year together with what it refunds.
 
@@ -13,7 +16,8 @@ from collections.abc import Mapping
 from itertools import accumulate
 
 from worker.domain.messages import OrderCompleted
-from worker.domain.state import Customer, Ledger, Spending
+from worker.domain.rules import RuleBook
+from worker.domain.state import Customer, Ledger, LedgerLine, Spending
 
 DAY_MS = 86_400_000
 ANNUAL_DAYS = 365  # both ends included
@@ -22,30 +26,38 @@ KEPT_DAYS = LATE_DAYS + ANNUAL_DAYS - 1
 
 
 def total_spending(customer: Customer, currency: str) -> int:
-    """Lifetime spending in that currency, in minor units."""
-    spending = customer.spending.get(currency)
-    return 0 if spending is None else spending.total
+    """Lifetime spending that counts in that currency, in minor units."""
+    return sum(spending.total for spending in _counting(customer, currency))
 
 
 def annual_spending(customer: Customer, currency: str) -> int:
-    """Spending in that currency in the 365 days that end on the day of the latest order in any currency."""
-    spending = customer.spending.get(currency)
-    if spending is None or customer.last_order_at is None:
+    """What counts in that currency in the 365 days that end on the day of the latest order in any currency."""
+    if customer.last_order_at is None:
         return 0
-    return annual_at(spending, customer.last_order_at // DAY_MS)
+    last_day = customer.last_order_at // DAY_MS
+    return sum(annual_at(spending, last_day) for spending in _counting(customer, currency))
+
+
+def figures(spending: Spending | None, last_day: int) -> tuple[int, int]:
+    """Its total, and its annual with the year that ends on last_day; zeros for None."""
+    return (0, 0) if spending is None else (spending.total, annual_at(spending, last_day))
 
 
 def net_total(customer: Customer, currency: str) -> int:
-    """Lifetime spending in that currency without what was returned."""
-    spending = customer.spending.get(currency)
-    return 0 if spending is None else spending.total - spending.returned
+    """As total_spending, without what was returned."""
+    return sum(net_figures(spending, spending.annual_day)[0] for spending in _counting(customer, currency))
 
 
 def net_annual(customer: Customer, currency: str) -> int:
     """As annual_spending, without what was returned of those orders."""
-    spending = customer.spending.get(currency)
-    gross = annual_spending(customer, currency)
-    return gross if spending is None else gross - sum(spending.returned_days.values())
+    return sum(net_figures(spending, spending.annual_day)[1] for spending in _counting(customer, currency))
+
+
+def net_figures(spending: Spending, last_day: int) -> tuple[int, int]:
+    """As figures, without what was returned."""
+    total, annual = figures(spending, last_day)
+    returned, returned_annually = returned_at(spending, last_day)
+    return total - returned, annual - returned_annually
 
 
 def returned_at(spending: Spending, last_day: int) -> tuple[int, int]:
@@ -84,10 +96,18 @@ def kept_from(customer: Customer) -> int:
     return last_day - KEPT_DAYS
 
 
+def adds(order: OrderCompleted | LedgerLine, rules: RuleBook) -> dict[str, int]:
+    """Minor units that the order adds per currency: its own amount, and what its day's rules count it as."""
+    rule_set = rules.on(order.occurred_at // DAY_MS)
+    counted = rule_set.counted(order.amount, order.currency)
+    own = {order.currency: order.amount}
+    return own if counted is None else own | {rule_set.currency: counted}
+
+
 def by_day(
-    customer: Customer, order: OrderCompleted | None, since: int | None, ledger: Ledger
+    customer: Customer, order: OrderCompleted | None, since: int | None, rules: RuleBook, ledger: Ledger
 ) -> dict[str, dict[int, int]]:
-    """Minor units per currency and day from the day `since` on (None: ever), with the order under decision.
+    """Minor units that count per currency and day from the day `since` on (None: ever), with the order under decision.
 
     Work grows with the customer's days, or with the orders when `since` lies before what is kept.
     """
@@ -95,12 +115,16 @@ def by_day(
     if since is not None and since >= kept_from(customer):
         for currency, spending in customer.spending.items():
             result[currency] = {day: amount for day, amount in spending.days.items() if day >= since}
+        for currency, spending in customer.converted.items():
+            for day, amount in spending.days.items():
+                if day >= since:
+                    _add(result, currency, day, amount)
     else:
         for _, line in ledger.orders():
             if since is None or line.occurred_at // DAY_MS >= since:
-                _add(result, line.currency, line.occurred_at // DAY_MS, line.amount)
+                _add_order(result, line, rules)
     if order is not None:
-        _add(result, order.currency, order.occurred_at // DAY_MS, order.amount)
+        _add_order(result, order, rules)
     return result
 
 
@@ -115,6 +139,18 @@ class DayTotals:
     def between(self, first: int, last: int) -> int:
         """Minor units of the days first to last, both included."""
         return self._sums[bisect_right(self._days, last)] - self._sums[bisect_left(self._days, first)]
+
+
+def _counting(customer: Customer, currency: str) -> list[Spending]:
+    kept = (customer.spending.get(currency), customer.converted.get(currency))
+    return [spending for spending in kept if spending is not None]
+
+
+def _add_order(
+    result: dict[str, dict[int, int]], order: OrderCompleted | LedgerLine, rules: RuleBook
+) -> None:
+    for currency, amount in adds(order, rules).items():
+        _add(result, currency, order.occurred_at // DAY_MS, amount)
 
 
 def _add(result: dict[str, dict[int, int]], currency: str, day: int, amount: int) -> None:

@@ -31,6 +31,8 @@ class Spending(msgspec.Struct, omit_defaults=True):
 class Customer(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The aggregate root. Times in ms since 1970 UTC; version and sequence count from 1.
 
+    spending: by the orders' own currency. converted: by the rules' currency, what orders in currencies with a rate
+    counted as beside what was spent in it; empty until there is one.
     erased: for ever; then name and email are empty, and whatever else says who the customer was is as by default.
     """
 
@@ -48,6 +50,7 @@ class Customer(msgspec.Struct, kw_only=True, omit_defaults=True):
     lifetime_redeemed: int = 0
     lifetime_reversed: int = 0
     spending: dict[str, Spending] = msgspec.field(default_factory=dict)
+    converted: dict[str, Spending] = msgspec.field(default_factory=dict)
     order_count: int = 0
     last_order_at: int | None = None
     paid: dict[str, int] = msgspec.field(default_factory=dict)

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from worker.verify.command_data import LEVELS
-from worker.verify.customer import Customer, Published, id_of, money
+from worker.verify.customer import Customer, Published, id_of
 from worker.verify.inputs import Command
 from worker.verify.text import DAY_MS
 
@@ -194,8 +194,7 @@ def _upgrade_membership(
         return _rejected("MEMBERSHIP_DOWNGRADE_NOT_ALLOWED")
     rules = customer.rules.on((command.issued_at or 0) // DAY_MS)
     before = customer.level, customer.vip_since
-    spent = customer.history.total(rules.currency)
-    published = customer.upgrade(new, money(spent, rules.currency), rules.version) + customer.check_vip()
+    published = customer.upgrade(new, rules) + customer.check_vip()
     if not commit:
         customer.level, customer.vip_since = before
     return Outcome(None, published, changes=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from worker.verify.command_data import LEVELS
 from worker.verify.inputs import Command, Purchase
-from worker.verify.rules import History, Order, Rules
+from worker.verify.rules import History, Order, Rules, RuleSet
 from worker.verify.text import amount_text, day_text, instant_text
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "customer-context")
@@ -57,7 +57,7 @@ class Customer:
         self.preferences = {**_PREFERENCES, **given["preferences"]}
         self.addresses: list[dict[str, Any]] = []
         self.payment_methods: list[dict[str, Any]] = []
-        self.history = History()
+        self.history = History(rules)
         self.payments: dict[str, Purchase] = {}
         self.returns: dict[str, tuple[Purchase, int]] = {}  # (the return, points reversed)
         self.redemptions: dict[str, tuple[int, int, str | None]] = {}  # (points, issued at, orderId)
@@ -91,13 +91,11 @@ class Customer:
         """An order that had not counted before."""
         order = Order(purchase.occurred_at, purchase.id, purchase.amount, purchase.currency)
         self.history.add(order)
-        currency = order.currency
-        spent = money(self.history.total(currency), currency)
         published: Published = [self._spending(order.amount, order, "PURCHASE"), *self._earn(order)]
         if self.level != "PLATINUM":
-            reached, by = self.history.level(self.rules, order.day)
+            reached, by = self.history.level(order.day)
             if by is not None and LEVELS.index(reached) > LEVELS.index(self.level):
-                published += self.upgrade(reached, spent, by.version)
+                published += self.upgrade(reached, by)
         if self.vip_since is None or order.at < self.vip_since:
             published += self.check_vip()
         self.version += 1
@@ -172,7 +170,7 @@ class Customer:
         self.points, self.debt = max(worth, 0), max(-worth, 0)
 
     def _earn(self, order: Order) -> Published:
-        points = self.rules.points(order)
+        points, rules = self.rules.points(order), self.rules.on(order.day)
         if points == 0:
             return []
         self._balance(points)
@@ -183,18 +181,19 @@ class Customer:
             "debt": self.debt,
             "reason": "ORDER_COMPLETED",
             "orderId": order.id,
-            "eligibleAmount": money(order.amount, order.currency),
-            "rulesVersion": self.rules.on(order.day).version,
+            "eligibleAmount": money(self.rules.eligible(order), rules.currency),
+            "rulesVersion": rules.version,
         }
         return [("RewardPointsEarnedEvent", earned)]
 
-    def upgrade(self, new: str, spent: dict[str, str], rules_version: str) -> Published:
+    def upgrade(self, new: str, by: RuleSet) -> Published:
         old, self.level = self.level, new
-        data = {"oldLevel": old, "newLevel": new, "totalSpending": spent, "rulesVersion": rules_version}
+        spent = money(self.history.counted(by.currency), by.currency)
+        data = {"oldLevel": old, "newLevel": new, "totalSpending": spent, "rulesVersion": by.version}
         return [("MembershipLevelUpgradedEvent", data)]
 
     def check_vip(self) -> Published:
-        window = self.history.vip_window(self.rules) if self.level == "PLATINUM" else None
+        window = self.history.vip_window() if self.level == "PLATINUM" else None
         if window is None:
             return []
         was_vip, self.vip_since = self.vip_since is not None, window.filled_at

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from worker.verify.customer import Customer
-from worker.verify.rules import YEAR_DAYS, History
+from worker.verify.rules import YEAR_DAYS, Days, History
 
 _CUSTOMER_DEFAULTS: dict[str, Any] = {
     "phone": None,
@@ -21,6 +21,7 @@ _CUSTOMER_DEFAULTS: dict[str, Any] = {
     "lifetime_redeemed": 0,
     "lifetime_reversed": 0,
     "spending": {},
+    "converted": {},
     "order_count": 0,
     "last_order_at": None,
     "paid": {},
@@ -69,7 +70,7 @@ def differing_fields(row: Mapping[str, Any], customer: Customer, sequence: int) 
     wrong = [
         field
         for field in sorted(found.keys() | expected.keys())
-        if field not in ("spending", "addresses", "preferences", "payment_methods")
+        if field not in ("spending", "converted", "addresses", "preferences", "payment_methods")
         and (field not in found or field not in expected or found[field] != expected[field])
     ]
     if row.get("email_claim") != customer.email_claim:
@@ -81,9 +82,15 @@ def differing_fields(row: Mapping[str, Any], customer: Customer, sequence: int) 
     if _completed_all(_METHOD, found["payment_methods"]) != customer.payment_methods:
         wrong.append("payment_methods")
     try:
-        return wrong + list(_differing_spending(found["spending"], customer))
+        history = customer.history
+        for name, days, returned in (
+            ("spending", history.days, history.returned_days()),
+            ("converted", history.converted, history.returned_converted()),
+        ):
+            wrong += _differing_spending(name, found[name], days, returned, history)
     except (AttributeError, TypeError, ValueError):
         return [*wrong, "spending"]
+    return wrong
 
 
 def ledger_lines(
@@ -155,34 +162,36 @@ def _expected(customer: Customer, sequence: int) -> _Json:
     }
 
 
-def _differing_spending(found: Mapping[str, Any], customer: Customer) -> Iterator[str]:
+def _differing_spending(
+    name: str, found: Mapping[str, Any], expected: Days, returned: Days, history: History
+) -> Iterator[str]:
     """The days that a row keeps may be fewer than there were, but never fewer than the year that is shown."""
-    history = customer.history
-    if found.keys() != history.days.keys():
-        yield "spending"
+    if found.keys() != expected.keys():
+        yield name
         return
     last = history.last_day or 0
     for currency, spent in found.items():
-        if spent.get("total", 0) != history.total(currency):
-            yield f"spending.{currency}.total"
-        if (spent.get("annual", 0), spent.get("annual_day", 0)) != (history.annual(currency), last):
-            yield f"spending.{currency}.annual"
+        days = expected[currency]
+        if spent.get("total", 0) != sum(days.values()):
+            yield f"{name}.{currency}.total"
+        if (spent.get("annual", 0), spent.get("annual_day", 0)) != (history.year(expected, currency), last):
+            yield f"{name}.{currency}.annual"
         kept = {int(day): amount for day, amount in spent.get("days", {}).items()}
-        days = history.days[currency]
         year = {day for day in days if day > last - YEAR_DAYS}
         if not year <= kept.keys() or any(days.get(day) != amount for day, amount in kept.items()):
-            yield f"spending.{currency}.days"
-        yield from _differing_returned(currency, spent, history)
+            yield f"{name}.{currency}.days"
+        yield from _differing_returned(f"{name}.{currency}", spent, returned.get(currency, {}), last)
 
 
-def _differing_returned(currency: str, spent: Mapping[str, Any], history: History) -> Iterator[str]:
+def _differing_returned(
+    name: str, spent: Mapping[str, Any], returned: Mapping[int, int], last: int
+) -> Iterator[str]:
     """Of returns a row keeps the days of the year that is shown, and no others."""
-    returned = history.returned_days(currency)
     if spent.get("returned", 0) != sum(returned.values()):
-        yield f"spending.{currency}.returned"
-    year = {day: amount for day, amount in returned.items() if day > (history.last_day or 0) - YEAR_DAYS}
+        yield f"{name}.returned"
+    year = {day: amount for day, amount in returned.items() if day > last - YEAR_DAYS}
     if {int(day): amount for day, amount in spent.get("returned_days", {}).items()} != year:
-        yield f"spending.{currency}.returned_days"
+        yield f"{name}.returned_days"
 
 
 def _completed(defaults: _Json, stored: Any) -> Any:

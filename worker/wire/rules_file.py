@@ -3,10 +3,11 @@
 Everything is checked before the worker starts, and a problem is said in plain words with its place in the file.
 """
 
+import re
 import tomllib
 from datetime import date
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
@@ -16,6 +17,7 @@ from worker.wire.money import InvalidAmount, digits_of, parse_amount
 from worker.wire.times import parse_day
 
 LONGEST_VIP_WINDOW = 365  # days; a customer keeps the spending of no more days than this for ever
+_RATE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,12})?", re.ASCII)
 _ROSE = (MembershipLevel.SILVER, MembershipLevel.GOLD, MembershipLevel.PLATINUM)
 
 
@@ -45,7 +47,7 @@ class _Rules(_Part):
     amount_per_point: StrictStr
     levels: _Levels
     vip: _Vip
-    rates: dict[str, Any] | None = None
+    rates: dict[str, StrictStr] = {}
 
 
 class _File(_Part):
@@ -71,8 +73,6 @@ def load_rules(path: Path | None) -> RuleBook:
 
 
 def _rule_set(where: str, rules: _Rules) -> RuleSet:
-    if rules.rates is not None:
-        raise RulesFileError(f"{where}.rates: rates are not supported yet")
     try:
         digits_of(rules.currency)
     except InvalidAmount:
@@ -101,7 +101,23 @@ def _rule_set(where: str, rules: _Rules) -> RuleSet:
         levels=levels,
         vip_spending=vip_spending,
         vip_days=rules.vip.days,
+        rates={code: _rate(f"{where}.rates.{code}", code, text, rules) for code, text in rules.rates.items()},
     )
+
+
+def _rate(where: str, code: str, text: str, rules: _Rules) -> tuple[int, int]:
+    """From units of the one currency for one of the other, as they are written, to minor units of both."""
+    if code == rules.currency:
+        raise RulesFileError(f"{where}: the rules' own currency needs no rate")
+    try:
+        digits = digits_of(code)
+    except InvalidAmount:
+        raise RulesFileError(f"{where}: not an ISO 4217 code") from None
+    if _RATE.fullmatch(text) is None or Fraction(text) == 0:
+        raise RulesFileError(
+            f"{where}: not a plain decimal number above 0, with at most 9 digits before the point and 12 after it"
+        )
+    return (Fraction(text) * Fraction(10) ** (digits_of(rules.currency) - digits)).as_integer_ratio()
 
 
 def _check_together(path: Path, sets: tuple[RuleSet, ...]) -> None:

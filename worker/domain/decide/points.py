@@ -10,9 +10,14 @@ from worker.domain.values import CustomerStatus
 ORDER_REASON = "ORDER_COMPLETED"
 
 
-def earn_points(customer: Customer, order: OrderCompleted, rules: RuleSet) -> RewardPointsEarned | None:
-    """None for less than one point. The order is in the rules' currency. Points pay the customer's debt first."""
-    points = order.amount // rules.amount_per_point
+def earn_points(
+    customer: Customer, order: OrderCompleted, counted: int, rules: RuleSet
+) -> RewardPointsEarned | None:
+    """None for less than one point. Points pay the customer's debt first.
+
+    counted: the order's amount in the rules' currency, in minor units.
+    """
+    points = counted // rules.amount_per_point
     if points == 0:
         return None
     paid_back = min(points, customer.debt)
@@ -22,8 +27,8 @@ def earn_points(customer: Customer, order: OrderCompleted, rules: RuleSet) -> Re
         customer.debt - paid_back,
         ORDER_REASON,
         order.order_id,
-        order.amount,
-        order.currency,
+        counted,
+        rules.currency,
         rules.version,
     )
 
@@ -46,7 +51,8 @@ def reverse_points(
 
 def _points_of(left: int, order: LedgerLine, rules: RuleSet) -> int:
     """Points of what is left of an order: never more than the whole of it earned, which is nothing in some currencies."""
-    return min(left // rules.amount_per_point, order.points)
+    counted = rules.counted(left, order.currency)
+    return 0 if counted is None else min(counted // rules.amount_per_point, order.points)
 
 
 def redeem_points(customer: Customer, command: RedeemPoints, ledger: Ledger) -> tuple[Event, ...]:

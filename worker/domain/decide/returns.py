@@ -12,8 +12,9 @@ from worker.domain.events import Event, SpendingRefunded
 from worker.domain.messages import OrderReturned
 from worker.domain.rejections import DeadLettered, DeadLetterReason
 from worker.domain.rules import RuleBook, RuleSet
-from worker.domain.spending import ANNUAL_DAYS, DAY_MS, net_annual, net_total
+from worker.domain.spending import ANNUAL_DAYS, DAY_MS, net_figures
 from worker.domain.state import ORDER, RETURN, Customer, Ledger, LedgerLine
+from worker.domain.values import Money
 
 
 def decide_return(
@@ -37,24 +38,40 @@ def decide_return(
     left = order.amount - order.returned
     if returned.currency != order.currency or returned.amount > left:
         raise _conflict(f"of the order {left} {order.currency} are left", customer)
-    refund = _refund(customer, returned, order)
-    reversed_ = reverse_points(customer, returned, order, _earned_with(order, rules))
+    earned_with = _earned_with(order, rules)
+    refund = _refund(customer, returned, order, earned_with)
+    reversed_ = reverse_points(customer, returned, order, earned_with)
     return (refund,) if reversed_ is None else (refund, reversed_)
 
 
-def _refund(customer: Customer, returned: OrderReturned, order: LedgerLine) -> SpendingRefunded:
-    currency, last_order_at = order.currency, customer.last_order_at or 0
-    this_year = order.occurred_at // DAY_MS > last_order_at // DAY_MS - ANNUAL_DAYS
+def _refund(
+    customer: Customer, returned: OrderReturned, order: LedgerLine, rules: RuleSet
+) -> SpendingRefunded:
+    spending = customer.spending[order.currency]
+    total, annual = net_figures(spending, spending.annual_day)
+    this_year = order.occurred_at // DAY_MS > spending.annual_day - ANNUAL_DAYS
     return SpendingRefunded(
         returned.amount,
-        currency,
-        net_total(customer, currency) - returned.amount,
-        net_annual(customer, currency) - (returned.amount if this_year else 0),
+        order.currency,
+        total - returned.amount,
+        annual - (returned.amount if this_year else 0),
         returned.order_id,
         returned.return_id,
         returned.occurred_at,
         msgspec.structs.replace(order, returned=order.returned + returned.amount),
+        _counts_less(customer, returned, order, rules),
     )
+
+
+def _counts_less(
+    customer: Customer, returned: OrderReturned, order: LedgerLine, rules: RuleSet
+) -> Money | None:
+    """None for an order that counts in its own currency, or not at all."""
+    left = order.amount - order.returned
+    before, after = (rules.counted(each, order.currency) for each in (left, left - returned.amount))
+    if order.currency == rules.currency or before is None or after is None:
+        return None
+    return Money(before - after, rules.currency) if rules.currency in customer.converted else None
 
 
 def _earned_with(order: LedgerLine, rules: RuleBook) -> RuleSet:

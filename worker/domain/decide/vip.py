@@ -7,16 +7,17 @@ of time only the one that ends on it. A late order may also move `vip_since` of 
 
 import msgspec
 
+from worker.domain.decide.counting import Counted
 from worker.domain.events import CustomerVipUpgraded, Event, VipMovedBack
 from worker.domain.messages import OrderCompleted
 from worker.domain.rules import RuleBook, RuleSet
-from worker.domain.spending import ANNUAL_DAYS, DAY_MS, DayTotals, by_day, total_spending
-from worker.domain.state import Customer, Ledger
+from worker.domain.spending import ANNUAL_DAYS, DAY_MS, DayTotals, adds, by_day, total_spending
+from worker.domain.state import Customer, Ledger, LedgerLine
 from worker.domain.values import MembershipLevel
 
 
 class _Window(msgspec.Struct, frozen=True):
-    """A full window. end: its last day; spent: minor units of rules.currency in all of its days."""
+    """A full window. end: its last day; spent: what counts in all of its days, in minor units of rules.currency."""
 
     rules: RuleSet
     end: int
@@ -27,13 +28,13 @@ def vip_by_order(
     customer: Customer,
     order: OrderCompleted,
     level: MembershipLevel,
-    annual: int,
+    counted: Counted | None,
     rules: RuleBook,
     ledger: Ledger,
 ) -> Event | None:
     """CustomerVipUpgraded, VipMovedBack, or None.
 
-    level: the customer's after this order; annual: annual spending in the order's currency with this order.
+    level: the customer's after this order; counted: what the order counts as by its day's rules, None when it does not.
     """
     if level is not MembershipLevel.PLATINUM:
         return None
@@ -43,7 +44,7 @@ def vip_by_order(
     if customer.level is not MembershipLevel.PLATINUM:
         window = _earliest_ever(customer, order, rules, ledger)
     elif customer.last_order_at is None or day >= customer.last_order_at // DAY_MS:
-        window = _ending_on(customer, order, day, annual, rules.on(day), ledger)
+        window = None if counted is None else _ending_on(customer, order, day, counted.annual, rules, ledger)
     else:
         window = _earliest_touched(customer, order, day, customer.last_order_at // DAY_MS, rules, ledger)
     return None if window is None else _upgraded(window, order, ledger)
@@ -80,16 +81,17 @@ def _moved_back(
 
 
 def _ending_on(
-    customer: Customer, order: OrderCompleted, day: int, annual: int, rule_set: RuleSet, ledger: Ledger
+    customer: Customer, order: OrderCompleted, day: int, annual: int, rules: RuleBook, ledger: Ledger
 ) -> _Window | None:
     """The window that ends on this order's day, which is the latest, when the order fills it."""
-    if order.currency != rule_set.currency:
-        return None
+    rule_set = rules.on(day)
     if rule_set.vip_days == ANNUAL_DAYS:
         spent = annual
     else:
         first = day - rule_set.vip_days + 1
-        spent = DayTotals(by_day(customer, order, first, ledger)[order.currency]).between(first, day)
+        spent = DayTotals(by_day(customer, order, first, rules, ledger)[rule_set.currency]).between(
+            first, day
+        )
     return _Window(rule_set, day, spent) if spent >= rule_set.vip_spending else None
 
 
@@ -100,7 +102,7 @@ def _earliest_touched(
     if not _may_be_full(customer, order, rules):
         return None
     longest = max(rule_set.vip_days for rule_set in rules.sets)
-    return _earliest_full(by_day(customer, order, day - longest + 1, ledger), day, last, rules)
+    return _earliest_full(by_day(customer, order, day - longest + 1, rules, ledger), day, last, rules)
 
 
 def _earliest_ever(
@@ -108,20 +110,18 @@ def _earliest_ever(
 ) -> _Window | None:
     if not _may_be_full(customer, order, rules):
         return None
-    days = by_day(customer, order, None, ledger)
+    days = by_day(customer, order, None, rules, ledger)
     ends = [day for spent in days.values() for day in spent]
     return _earliest_full(days, min(ends, default=0), max(ends, default=0), rules)
 
 
 def _may_be_full(customer: Customer, order: OrderCompleted | None, rules: RuleBook) -> bool:
     """Whether enough was spent in all, which is cheap to know."""
-    for rule_set in rules.sets:
-        total = total_spending(customer, rule_set.currency)
-        if order is not None and order.currency == rule_set.currency:
-            total += order.amount
-        if total >= rule_set.vip_spending:
-            return True
-    return False
+    added = {} if order is None else adds(order, rules)
+    return any(
+        total_spending(customer, rule_set.currency) + added.get(rule_set.currency, 0) >= rule_set.vip_spending
+        for rule_set in rules.sets
+    )
 
 
 def _earliest_full(days: dict[str, dict[int, int]], first: int, last: int, rules: RuleBook) -> _Window | None:
@@ -138,20 +138,26 @@ def _earliest_full(days: dict[str, dict[int, int]], first: int, last: int, rules
 
 
 def _filled_at(window: _Window, order: OrderCompleted | None, ledger: Ledger) -> int:
-    """When the order came that filled the window: the orders of its last day, one after the other."""
-    lines = [
-        (line.occurred_at, order_id, line.amount)
-        for order_id, line in ledger.orders()
-        if line.currency == window.rules.currency and line.occurred_at // DAY_MS == window.end
-    ]
-    if order is not None and (order.currency, order.occurred_at // DAY_MS) == (
-        window.rules.currency,
-        window.end,
-    ):
-        lines.append((order.occurred_at, order.order_id, order.amount))
-    running = window.spent - sum(amount for _, _, amount in lines)
-    for occurred_at, _, amount in sorted(lines):
-        running += amount
-        if running >= window.rules.vip_spending:
-            return occurred_at
-    raise ValueError("a full window has no order that filled it: the ledger and the spending do not agree")
+    """When the order came that filled the window: those of its last day that count, one after the other.
+
+    Where the rates of a set were edited since its orders counted, none may be left that fills it: then the day's last.
+    """
+    orders: list[tuple[str, LedgerLine | OrderCompleted]] = [*ledger.orders()]
+    if order is not None:
+        orders.append((order.order_id, order))
+    of_day = sorted(
+        (each.occurred_at, order_id, window.rules.counted(each.amount, each.currency))
+        for order_id, each in orders
+        if each.occurred_at // DAY_MS == window.end
+    )
+    running = window.spent - sum(counted or 0 for _, _, counted in of_day)
+    for occurred_at, _, counted in of_day:
+        if counted is not None:
+            running += counted
+            if running >= window.rules.vip_spending:
+                return occurred_at
+    if not of_day:
+        raise ValueError(
+            "a full window ends on a day without orders: the ledger and the spending do not agree"
+        )
+    return of_day[-1][0]
