@@ -249,7 +249,7 @@ class Traffic:
             return self._order()
         _, customer, order_id, cents, currency, _ = self._random.choice(earlier).about
         self._returned.add(order_id)
-        if self._wild and self._random.random() < 0.1:
+        if self._wild and self._random.random() < 0.3:
             order_id = self._id("o")
         amount = self._random.choice((int(cents), int(cents) // 3, self._random.randint(0, int(cents))))
         return self._send_return(customer, self._id("b"), order_id, amount, currency)
