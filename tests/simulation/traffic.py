@@ -82,8 +82,8 @@ class Traffic:
         if chance < self._poison + self._again and self._history:
             return [self._random.choice(self._history)]
         if not self._wild:
-            actions = (self._calm, self._order, self._payment, self._return)
-            made = [self._random.choices(actions, (3, 6, 2, 1))[0]()]
+            calm = (self._calm, self._order, self._payment, self._return)
+            made = [self._random.choices(calm, (3, 6, 2, 1))[0]()]
         else:
             actions = (
                 *(self._command, self._order, self._payment, self._return),
