@@ -85,10 +85,8 @@ class Traffic:
             calm = (self._calm, self._order, self._payment, self._return)
             made = [self._random.choices(calm, (3, 6, 2, 1))[0]()]
         else:
-            actions = (
-                *(self._command, self._order, self._payment, self._return),
-                *(self._reused, self._conflict, self._returned_otherwise),
-            )
+            new = (self._command, self._order, self._payment, self._return)
+            actions = (*new, self._reused, self._conflict, self._returned_otherwise)
             made = [self._random.choices(actions, (8, 9, 3, 3, 1, 1, 0.5))[0]()]
             if self._random.random() < 0.03:
                 made = self._swap()
