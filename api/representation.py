@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from heapq import nlargest
+from typing import Literal
 
 from api.contracts import (
     CustomerView,
@@ -101,7 +102,11 @@ def points_view(customer: Customer, ledger: Sequence[LedgerEntry]) -> RewardPoin
     )
 
 
-_LINE_TYPES = {ORDER: "EARN", REDEMPTION: "REDEEM", RETURN: "REVERSE"}
+_LINE_TYPES: dict[str, Literal["EARN", "REDEEM", "REVERSE"]] = {
+    ORDER: "EARN",
+    REDEMPTION: "REDEEM",
+    RETURN: "REVERSE",
+}
 
 
 def _line_view(kind: str, line_id: str, line: LedgerLine) -> PointsLineView:

@@ -202,10 +202,8 @@ class Stage:
 
     def take_any_timestamp(self) -> None:
         """Let the input topics take records from the far future, too."""
-        for topic in (
-            *(self.catalogue.commands, self.catalogue.orders),
-            *(self.catalogue.returns, self.catalogue.payments),
-        ):
+        catalogue = self.catalogue
+        for topic in (catalogue.commands, catalogue.orders, catalogue.returns, catalogue.payments):
             configure(self.bootstrap, topic.name, "message.timestamp.after.max.ms", str(2**63 - 1))
 
     def traffic(self, messages: Iterable[Message], per_second: float, clock_s: float = 0.0) -> Sender:

@@ -184,3 +184,16 @@ def payment(customer: str, payment_id: str, order_id: str, cents: int) -> Messag
         "occurredOn": "2026-05-01T12:01:00Z",
     }
     return Message("payment.completed", customer.encode(), json.dumps(value).encode())
+
+
+def returned(customer: str, return_id: str, order_id: str, cents: int) -> Message:
+    """OrderReturnedEvent in US dollars."""
+    value = {
+        "eventId": f"event of {return_id}",
+        "returnId": return_id,
+        "orderId": order_id,
+        "customerId": customer,
+        "refundAmount": {"amount": f"{cents // 100}.{cents % 100:02d}", "currency": "USD"},
+        "occurredOn": "2026-05-02T12:00:00Z",
+    }
+    return Message("order.returned", customer.encode(), json.dumps(value).encode())

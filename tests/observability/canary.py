@@ -104,6 +104,20 @@ def payment(customer: str, payment_id: str, **changed: Any) -> Input:
     return Input("payment.completed", customer.encode(), json.dumps(value | changed).encode())
 
 
+def returned(customer: str, return_id: str, **changed: Any) -> Input:
+    """OrderReturnedEvent that says more of the person than it should."""
+    value = {
+        "eventId": f"event of {return_id}",
+        "returnId": return_id,
+        "orderId": "o-1",
+        "customerId": customer,
+        "refundAmount": {"amount": "12.00", "currency": "USD", "payee": NAME},
+        "occurredOn": "2026-01-03T00:00:00Z",
+        "collectedAt": ADDRESS,
+    }
+    return Input("order.returned", customer.encode(), json.dumps(value | changed).encode())
+
+
 def commands() -> Iterator[Input]:
     """Commands that are right, and wrong in every way that we know."""
     yield registration("c-1")._replace(headers=[("traceparent", TRACE.encode())])
@@ -139,17 +153,21 @@ def commands() -> Iterator[Input]:
 
 
 def purchases() -> Iterator[Input]:
-    """Orders and payments, some of customers who are not registered, some wrong."""
+    """Orders, payments and returns, some of customers who are not registered, some wrong."""
     yield order("c-1", "o-1")
     yield order("c-1", "o-1", totalAmount={"amount": "7.00", "currency": "USD", "payer": NAME})
     yield order("waits", "o-2")
     yield payment("c-1", "p-1")
     yield payment("waits", "p-2")._replace(key=NAME.encode())
+    yield returned("c-1", "b-1")
+    yield returned("c-1", "b-1", refundAmount={"amount": "7.00", "currency": "USD", "payee": NAME})
+    yield returned("waits", "b-2")
     for wrong in (NAME, CARD, {NAME: EMAIL}, [EMAIL], None):
         for field in ("totalAmount", "occurredOn", "orderId", "eventId", "correlationId"):
             yield order("c-1", "o-3", **{field: wrong})
         yield order("c-1", "o-3", totalAmount={"amount": wrong, "currency": "USD"})
         yield payment("c-1", "p-3", amount={"amount": "1", "currency": wrong})
+        yield returned("c-1", "b-3", refundAmount={"amount": "1", "currency": wrong})
 
 
 def poison() -> Iterator[Input]:
@@ -190,6 +208,7 @@ def poison() -> Iterator[Input]:
     for topic in (
         "customer.commands",
         "order.completed",
+        "order.returned",
         "payment.completed",
         "customer.inbox",
         "customer.email-claims",

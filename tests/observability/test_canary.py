@@ -42,6 +42,7 @@ def processed(worker: Watched) -> float:
     names = (
         "customer.commands",
         "order.completed",
+        "order.returned",
         "payment.completed",
         "customer.inbox",
         "customer.email-claims",

@@ -85,10 +85,8 @@ class Seen:
 
 def differences(seen: Seen, sent: Sent, rules: Sequence[RuleSet] = (DEFAULT_RULES,)) -> list[str]:
     """Every way in which what was seen is wrong; no personal data."""
-    checks = (
-        *(_events, _ledgers, _emails, returns.lost, returns.wrong),
-        *(erasures.left_of, _answers, _nothing_waits),
-    )
+    of_returns = (returns.lost, returns.wrong)
+    checks = (_events, _ledgers, _emails, *of_returns, erasures.left_of, _answers, _nothing_waits)
     found = [difference for check in checks for difference in check(seen, sent)]
     found += _states(seen, sent, rules)
     return found + _dead_letters(seen, sent)

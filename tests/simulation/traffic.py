@@ -83,13 +83,11 @@ class Traffic:
         if chance < self._poison + self._again and self._history:
             return [self._random.choice(self._history)]
         if not self._wild:
-            actions = (self._calm, self._order, self._payment, self._return)
-            made = [self._random.choices(actions, (3, 6, 2, 1))[0]()]
+            calm = (self._calm, self._order, self._payment, self._return)
+            made = [self._random.choices(calm, (3, 6, 2, 1))[0]()]
         else:
-            actions = (
-                *(self._command, self._order, self._payment, self._return),
-                *(self._reused, self._conflict, self._returned_otherwise),
-            )
+            new = (self._command, self._order, self._payment, self._return)
+            actions = (*new, self._reused, self._conflict, self._returned_otherwise)
             made = [self._random.choices(actions, (8, 9, 3, 3, 1, 1, 0.5))[0]()]
             if self._random.random() < 0.03:
                 made = self._swap()
@@ -252,7 +250,7 @@ class Traffic:
             return self._order()
         _, customer, order_id, cents, currency, _ = self._random.choice(earlier).about
         self._returned.add(order_id)
-        if self._wild and self._random.random() < 0.1:
+        if self._wild and self._random.random() < 0.3:
             order_id = self._id("o")
         amount = self._random.choice((int(cents), int(cents) // 3, self._random.randint(0, int(cents))))
         return self._send_return(customer, self._id("b"), order_id, amount, currency)

@@ -68,6 +68,43 @@ def test_the_history_itself_is_clean_and_holds_an_erasure():
     assert types.count("CustomerErasedEvent") == 1
 
 
+def waited_for_an_order() -> World:
+    """c1 was erased while a return, which had been repeated, waited for its order."""
+    world = World(seed=1)
+    world.register("c1")
+    world.run()
+    world.returned("c1", "b1", "o1", "5.00")
+    world.returned("c1", "b1", "o1", "5.00")
+    world.order("c1", "o2", "5.00")
+    world.run()
+    world.returned("c1", "b2", "o2", "5.00")
+    world.run()
+    world.command("EraseCustomer", "c1", "erase", {"reason": "asked for"})
+    world.run()
+    world.returned("c1", "b3", "o2", "5.00")
+    return world.run()
+
+
+def test_a_return_that_waited_until_the_erasure_is_a_dead_letter_and_that_verifies_clean():
+    observed = Observed(waited_for_an_order())
+    assert observed.differences() == []
+    assert len(observed.log("customer.dead-letters")) == 2
+
+
+def test_a_return_that_waited_and_left_no_dead_letter_at_the_erasure_is_found():
+    observed = Observed(waited_for_an_order())
+    observed.logs["customer.dead-letters", 0].pop(0)
+    assert any("return b1" in line and "neither" in line for line in observed.differences())
+
+
+def test_a_return_that_was_taken_after_the_erasure_is_found():
+    world = waited_for_an_order()
+    world.returned("c1", "b4", "o2", "5.00")
+    observed = Observed(world.run())
+    observed.logs["customer.dead-letters", 0].pop()
+    assert any("b4" in line and "taken after the erasure" in line for line in observed.differences())
+
+
 @pytest.mark.parametrize(
     ("field", "kept"),
     [

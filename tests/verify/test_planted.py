@@ -388,6 +388,19 @@ def test_a_return_that_was_swallowed_is_found():
     assert any("missing, RETURN_CONFLICT" in line for line in found(swallowed_return("4500.01", "o1")))
 
 
+def test_a_return_that_was_too_much_at_first_and_fits_in_the_end_verifies_clean():
+    world = World(seed=1)
+    world.register("c1")
+    world.order("c1", "o1", "10.00")
+    world.run()
+    for amount in ("11.00", "4.00", "11.00", "4.00"):
+        world.returned("c1", "b1", "o1", amount)
+    world.run()
+    observed = Observed(world)
+    assert observed.differences() == []
+    assert len(observed.log("customer.dead-letters")) == 2
+
+
 def test_a_return_that_fits_and_was_refused_all_the_same_is_found():
     def spoil(observed: Observed) -> None:
         swallowed_return("1.00", "o1")(observed)

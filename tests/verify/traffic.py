@@ -34,10 +34,8 @@ class Traffic:
 
     def send(self, count: int) -> None:
         """So many inputs."""
-        actions = (
-            *(self._command, self._order, self._payment, self._return),
-            *(self._again, self._changed, self._broken),
-        )
+        new = (self._command, self._order, self._payment, self._return)
+        actions = (*new, self._again, self._changed, self._broken)
         for _ in range(count):
             self._random.choices(actions, (9, 10, 4, 3, 2, 1, 0.3))[0]()
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.wire.samples import EVENTS
-from worker.domain.events import Event, VipMovedBack
+from worker.domain.events import Event, SpendingRefunded, VipMovedBack
 from worker.domain.ids import event_id
+from worker.domain.state import LedgerLine
 from worker.wire.events import encode_events
 
 TIME = "2026-11-24T10:15:30.123Z"
@@ -64,6 +65,23 @@ def test_two_events_of_one_type_have_ids_of_their_own() -> None:
     assert first["id"] == event_id("c-1", "o-1", "RewardPointsEarnedEvent", 0)
     assert second["id"] == event_id("c-1", "o-1", "RewardPointsEarnedEvent", 1)
     assert other["id"] == event_id("c-1", "o-1", "CustomerSpendingUpdatedEvent", 0)
+
+
+def test_a_return_publishes_spending_with_a_negative_amount_under_the_returns_id() -> None:
+    line = LedgerLine(5_000, "USD", 5, 1_795_515_330_123, "1", 3, None, 1_500)
+    refund = SpendingRefunded(1_500, "USD", 3_500, 2_500, "o-1", "b-1", 1_795_601_730_123, line)
+    [(ce_type, encoded)] = encode_events("c-1", "b-1", "e-3", None, 3, TIME, [refund])
+    event = json.loads(encoded)
+    assert ce_type.decode() == event["type"] == "CustomerSpendingUpdatedEvent"
+    assert event["id"] == event_id("c-1", "b-1", "CustomerSpendingUpdatedEvent", 0)
+    assert event["data"] == {
+        "customerId": "c-1",
+        "spendingAmount": {"amount": "-15.00", "currency": "USD"},
+        "totalSpending": {"amount": "35.00", "currency": "USD"},
+        "annualSpending": {"amount": "25.00", "currency": "USD"},
+        "orderId": "o-1",
+        "spendingType": "REFUND",
+    }
 
 
 def test_the_correlation_id_of_the_input_is_carried_on() -> None:

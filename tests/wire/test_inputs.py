@@ -1,4 +1,4 @@
-"""Orders and payments: whatever arrives is read exactly, or becomes a dead letter that says why."""
+"""Orders, payments and returns: whatever arrives is read exactly, or becomes a dead letter that says why."""
 
 import base64
 import json
@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.wire.samples import ORDER, PAYMENT, binary_headers, cloud_event
-from worker.domain.messages import OrderCompleted, PaymentCompleted
+from tests.wire.samples import ORDER, PAYMENT, RETURN, binary_headers, cloud_event
+from worker.domain.messages import OrderCompleted, OrderReturned, PaymentCompleted
 from worker.domain.rejections import DeadLettered, DeadLetterReason
-from worker.wire.inputs import decode_order, decode_payment
+from worker.wire.inputs import decode_order, decode_payment, decode_return
 
 STRUCTURED = [("content-type", b"application/cloudevents+json; charset=utf-8")]
 NO_ID = {name: value for name, value in ORDER.items() if name != "eventId"}
@@ -52,6 +52,38 @@ def test_a_payment_without_customer_is_invalid_while_payments_do_not_join_orders
             decode_payment(json.dumps(flat).encode(), [])
         assert refused.value.reason is DeadLetterReason.INVALID
         assert refused.value.detail.startswith("customerId: ")
+
+
+def test_a_return_is_read_plain_and_as_a_cloud_event() -> None:
+    expected = OrderReturned("e-3", "b-1", "o-1", "c-1", 2_990, "USD", 1_795_601_730_123)
+    assert decode_return(json.dumps(RETURN).encode(), []) == expected
+    assert decode_return(cloud_event("OrderReturnedEvent", RETURN), []) == expected
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("returnId", 7),
+        ("returnId", "line\nbreak"),
+        ("orderId", ""),
+        ("customerId", None),
+        ("eventId", "x" * 101),
+        ("refundAmount", {"amount": "-1.00", "currency": "USD"}),
+        ("refundAmount", {"amount": "1.001", "currency": "USD"}),
+        ("occurredOn", "2026-11-25"),
+    ],
+)
+def test_a_return_with_a_wrong_field_is_invalid_and_says_which(field: str, value: object) -> None:
+    with pytest.raises(DeadLettered) as refused:
+        decode_return(json.dumps(RETURN | {field: value}).encode(), [])
+    assert refused.value.reason is DeadLetterReason.INVALID
+    assert refused.value.detail.startswith(field)
+
+
+def test_an_order_does_not_belong_among_returns() -> None:
+    with pytest.raises(DeadLettered) as refused:
+        decode_return(cloud_event("OrderCompletedEvent", ORDER), [])
+    assert refused.value.reason is DeadLetterReason.UNKNOWN_TYPE
 
 
 def test_unknown_fields_are_ignored() -> None:
@@ -280,9 +312,9 @@ def test_a_detail_never_repeats_a_value(first: str, second: str) -> None:
 
 def _decoded_or_dead(value: bytes) -> None:
     for headers in ([], STRUCTURED, binary_headers("OrderCompletedEvent")):
-        for decode in (decode_order, decode_payment):
+        for decode in (decode_order, decode_payment, decode_return):
             try:
                 decoded = decode(value, headers)
             except DeadLettered:
                 continue
-            assert isinstance(decoded, OrderCompleted | PaymentCompleted)
+            assert isinstance(decoded, OrderCompleted | PaymentCompleted | OrderReturned)

@@ -71,8 +71,12 @@ def is_of(event: Event, order: Purchase) -> bool:
 
 def is_return(event: Event, back: Purchase) -> bool:
     """Whether a refund's spending event is this return's: its id is made of the returnId."""
-    same_input = event.causationid == back.event_id and event.order_id == back.order_id
-    return bool(same_input and event.id == id_of(f"{back.customer_id}|{back.id}|{event.type}|0"))
+    named = event.id == id_of(f"{back.customer_id}|{back.id}|{event.type}|0")
+    return bool(
+        named
+        and (event.causationid, event.order_id) == (back.event_id, back.order_id)
+        and event.amount == money(-back.amount, back.currency)
+    )
 
 
 def compare(customer_id: str, cause: Cause, data: Published, group: Sequence[Event]) -> list[str]:

@@ -102,11 +102,12 @@ class Steps:
 
     def _apply_return(self, group: Sequence[Event]) -> None:
         head = group[0]
-        causes = [
+        may_count = [
             each
             for each in self.told.returns
-            if self._may_count(each) and published.is_return(head, each.fact)
+            if self._may_count(each) and each.position not in self.traces.conflicted
         ]
+        causes = [each for each in may_count if published.is_return(head, each.fact)]
         customer = self.customer
         problem = self._not_due(causes[0].fact if causes else None)
         if problem or customer is None:
@@ -117,12 +118,8 @@ class Steps:
             return
         delivery = causes[0]
         fact = delivery.fact
-        earlier = [
-            each
-            for each in self.returns_by_id[fact.id]
-            if self._may_count(each) and each.position not in self.traces.conflicted
-        ]
-        if earlier and all(each.at_home for each in earlier) and earlier[0] is not delivery:
+        same = [each for each in may_count if each.fact.id == fact.id]
+        if self.traces.still and all(each.at_home for each in same) and same[0] is not delivery:
             self.differs("event", f"{head}: an earlier delivery of the return should have counted")
         self.winners["T", fact.id] = delivery
         self._compare(Cause(fact.id, fact.event_id, fact.correlation_id), customer.count_return(fact), group)
