@@ -73,7 +73,7 @@ class StatisticsView(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class CustomerView(msgspec.Struct, frozen=True, rename="camel"):
-    """A customer. Single amounts are in the rules' currency."""
+    """A customer. Single amounts are in the rules' currency; of spending, with what was converted into it."""
 
     id: str
     name: str

@@ -3,10 +3,15 @@
 from typing import Any
 from urllib.parse import unquote
 
+import msgspec
 import pytest
 
+from api.contracts import MoneyView
+from api.representation import customer_view
 from tests.api.conftest import ANN, CUSTOMERS, Client, Serve, problem, registered
 from tests.api.in_memory import NOW, InMemoryGateway, World
+from tests.domain.given import after, order
+from worker.domain.rules import DEFAULT_RULES, RuleBook
 from worker.domain.state import Customer
 from worker.gateway import Readiness
 
@@ -56,6 +61,18 @@ async def test_a_customer_is_shown_as_the_contract_says(client: Client, world: W
         },
         "paymentMethods": [],
         "version": 2,
+    }
+
+
+def test_single_amounts_hold_what_was_converted_and_the_amounts_by_currency_do_not() -> None:
+    rated = msgspec.structs.replace(DEFAULT_RULES, rates={"EUR": (11, 10)})
+    orders = order("o1", 10_000), order("o2", 10_000, currency="EUR"), order("o3", 500, currency="GBP")
+    shown = customer_view(after(*orders, rules=RuleBook((rated,))).now, "USD")
+    assert shown.total_spending == shown.annual_spending == MoneyView("210.00", "USD")
+    assert shown.spending_by_currency == {
+        "USD": MoneyView("100.00", "USD"),
+        "EUR": MoneyView("100.00", "EUR"),
+        "GBP": MoneyView("5.00", "GBP"),
     }
 
 

@@ -14,6 +14,7 @@ from worker.domain import evolve
 from worker.domain.decide import decide_order, released_email, returns
 from worker.domain.events import CustomerErased, Event
 from worker.domain.messages import AnyCommand, EraseCustomer
+from worker.domain.rules import RuleSet
 from worker.domain.state import Customer
 from worker.engine import partition
 from worker.engine.unit import Unit
@@ -103,7 +104,13 @@ def _name_kept(customer: Customer, event: CustomerErased) -> None:
     customer.name = name
 
 
+def _rounded_up(rules: RuleSet, amount: int, currency: str) -> int | None:
+    counted = _counted(rules, amount, currency)
+    return counted if counted is None or currency == rules.currency else counted + 1
+
+
 _answer = Batch.answer
+_counted = RuleSet.counted
 _erased = evolve._CHANGES[CustomerErased]
 
 CONTROLS = {
@@ -131,6 +138,7 @@ CONTROLS = {
     "orders counted after erasure": Control(
         change=_replaced(purchases, "decide_order", _counted_all_the_same)
     ),
+    "converted amounts rounded up": Control(change=_replaced(RuleSet, "counted", _rounded_up)),
     "waiting inputs forgotten": Control(change=_replaced(commands, "release_waiting", lambda *_: None)),
     "returns that wait for their order forgotten": Control(
         change=_replaced(purchases, "_release_returns", lambda *_: None)

@@ -71,7 +71,11 @@ def _rules(settings: Settings) -> Finding:
         book = load_rules(settings.rules_file)
     except RulesFileError as error:
         return fault("rules", str(error), f"Correct the file that {PREFIX}RULES_FILE names.")
-    return ok("rules", f"The rules can be used: {book.currency}, in {_counted(len(book.sets), 'version')}.")
+    rated = sorted({currency for rules in book.sets for currency in rules.rates})
+    rates = f", with rates for {', '.join(rated)}" if rated else ""
+    return ok(
+        "rules", f"The rules can be used: {book.currency}, in {_counted(len(book.sets), 'version')}{rates}."
+    )
 
 
 def _kafka(settings: Settings) -> Iterator[Finding]:

@@ -67,7 +67,7 @@ class CustomerStatusChangedEvent(msgspec.Struct, frozen=True, gc=False, rename="
 
 
 class MembershipLevelUpgradedEvent(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """The level rose, by one or more steps."""
+    """The level rose, by one or more steps. totalSpending: all that counts, in the rules' currency."""
 
     customer_id: str
     old_level: MembershipLevel
@@ -117,7 +117,7 @@ class NotificationPreferencesUpdatedEvent(msgspec.Struct, frozen=True, gc=False,
 
 
 class RewardPointsEarnedEvent(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """pointsEarned: gross; totalPoints: the balance after; debt: points still owed."""
+    """pointsEarned: gross; totalPoints: the balance after; debt: still owed; eligibleAmount: in the rules' currency."""
 
     customer_id: str
     points_earned: int
