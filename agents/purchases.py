@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from agents import expiry
 from agents.batch import Batch
 from tables import waiting
 from tables.waiting import Source
@@ -55,8 +56,9 @@ def count(batch: Batch, purchase: Purchase, row: CustomerRow, customer: Customer
 
 
 def release_waiting(batch: Batch, row: CustomerRow, customer: Customer) -> None:
-    """Apply everything that waited for this registration, by occurredOn."""
+    """Apply everything that waited for this registration and has not expired, by occurredOn."""
     customer_id = customer.id
+    expiry.of_customer(batch, customer_id, row)
     found = [
         (decode(source.value, source.headers), source, kind, waiting_id)
         for kind, decode in _DECODERS.items()
@@ -70,11 +72,13 @@ def release_waiting(batch: Batch, row: CustomerRow, customer: Customer) -> None:
             count(batch, purchase, row, customer)
         except DeadLettered as error:
             batch.dead_letter(source, error)
-    row.waiting = 0
+    row.waiting, row.waiting_since = 0, None
     batch.customers.changed(customer_id, row)
 
 
 def _wait(batch: Batch, source: Source, purchase: Purchase, row: CustomerRow) -> None:
+    expiry.of_customer(batch, purchase.customer_id, row)
+    expiry.check(batch, source)
     if isinstance(purchase, OrderCompleted):
         kind, waiting_id, conflict = waiting.ORDER, purchase.order_id, DeadLetterReason.ORDER_CONFLICT
     else:
@@ -91,4 +95,5 @@ def _wait(batch: Batch, source: Source, purchase: Purchase, row: CustomerRow) ->
         )
     waiting.put(batch.unit, purchase.customer_id, kind, waiting_id, source)
     row.waiting += 1
+    row.waiting_since = min(source.timestamp, row.waiting_since or source.timestamp)
     batch.customers.changed(purchase.customer_id, row)

@@ -72,7 +72,8 @@ class CustomerRow(msgspec.Struct, omit_defaults=True):
 
     customer: None while unknown. email_claim: the id of the claim that holds the customer's email. waiting: how many
     orders and payments wait for the registration. queued: how many commands wait for the pending claim; queue_end: the
-    number of the last one, counted from 1 since the queue was last empty.
+    number of the last one, counted from 1 since the queue was last empty. waiting_since: ms since 1970 UTC; no input
+    that waits has an older timestamp. None: nothing waits, or an earlier version wrote the row.
     """
 
     customer: Customer | None = None
@@ -81,6 +82,7 @@ class CustomerRow(msgspec.Struct, omit_defaults=True):
     waiting: int = 0
     queued: int = 0
     queue_end: int = 0
+    waiting_since: int | None = None
 
 
 # Kinds of ledger lines: the middle part of a ledger key.
