@@ -243,12 +243,11 @@ class Partition:
     async def _sweep(self, now: float) -> None:
         unit = Unit(self.number, self.store, self._kept)
         committed = self._sweeping.step(unit, now)
-        if committed is None:
-            await asyncio.sleep(0)
-            return
-        seconds = await self._write(unit)
-        committed()
-        self._observer.swept(seconds)
+        await asyncio.sleep(0)
+        if committed is not None:
+            seconds = await self._write(unit)
+            committed()
+            self._observer.swept(seconds)
 
     async def _write(self, unit: Unit) -> float:
         """Commit the unit, and then change the local store. Returns how many seconds the transaction took."""
