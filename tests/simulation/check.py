@@ -16,7 +16,7 @@ import msgspec
 from tables.command_results import RememberedResult
 from tables.email_claims import Claim
 from tests.domain.oracle import expected
-from tests.simulation import erasures
+from tests.simulation import erasures, expiries
 from tests.simulation.sent import ORDER, PAYMENT, Sent, digest
 from worker.domain.messages import OrderCompleted
 from worker.domain.rules import DEFAULT_RULES
@@ -65,9 +65,9 @@ class Seen:
         for key, value in table("ledger").items():
             customer, kind, line_id = key.decode().split("\0")
             self.ledger[customer][kind, line_id] = line(value)
-        fingerprint = msgspec.json.Decoder(RememberedResult).decode
-        self.said = {
-            tuple(key.decode().split("\0")): fingerprint(value).fingerprint
+        remembered = msgspec.json.Decoder(RememberedResult).decode
+        self.remembered = {
+            tuple(key.decode().split("\0")): remembered(value)
             for key, value in table("command_results").items()
         }
         self.waiting = {tuple(key.decode().split("\0")): value for key, value in table("waiting").items()}
@@ -85,9 +85,19 @@ class Seen:
 
 def differences(seen: Seen, sent: Sent) -> list[str]:
     """Every way in which what was seen is wrong; no personal data."""
-    checks = (_events, _states, _ledgers, _emails, erasures.left_of, _answers, _nothing_waits)
-    found = [difference for check in checks for difference in check(seen, sent)]
-    return found + _dead_letters(seen, sent)
+    checks = (
+        _events,
+        _states,
+        _ledgers,
+        _emails,
+        erasures.left_of,
+        expiries.left_of,
+        _answers,
+        _nothing_waits,
+    )
+    unexpired = expiries.unexpired(seen, sent)
+    found = [difference for check in checks for difference in check(seen, unexpired)]
+    return found + _dead_letters(seen, sent, unexpired)
 
 
 def _events(seen: Seen, sent: Sent) -> Iterable[str]:
@@ -231,14 +241,14 @@ def _nothing_waits(seen: Seen, sent: Sent) -> Iterable[str]:
     yield from (f"{key[1]} of {key[0]} waits in no row" for key in seen.waiting if key[0] not in seen.rows)
 
 
-def _dead_letters(seen: Seen, sent: Sent) -> list[str]:
+def _dead_letters(seen: Seen, sent: Sent, unexpired: Sent) -> list[str]:
     got = Counter(
         (reason, value.decode() if _DIGEST.fullmatch(value) else digest(value))
         for reason, value in seen.dead_letters
     )
-    wanted = Counter(sent.poison)
+    wanted = Counter(sent.poison) + expiries.letters(seen, sent, got, _CONFLICTS)
     erased = seen.erased
-    for (kind, customer, purchase_id), deliveries in sent.purchases.items():
+    for (kind, customer, purchase_id), deliveries in unexpired.purchases.items():
         line = seen.ledger[customer].get((kind, purchase_id))
         if customer in erased:
             wanted += erasures.refused(got, _CONFLICTS[kind], line, deliveries)
@@ -249,7 +259,7 @@ def _dead_letters(seen: Seen, sent: Sent) -> list[str]:
     found = []
     unregistered = {
         (_CONFLICTS[kind], delivery.digest)
-        for (kind, customer, _), deliveries in sent.purchases.items()
+        for (kind, customer, _), deliveries in unexpired.purchases.items()
         if customer not in seen.customers and len({d[:2] for d in deliveries}) > 1
         for delivery in deliveries
     }

@@ -107,6 +107,7 @@ class SimulatedWorker:
             self.routing.inbox,
             self.routing.email_claims,
         )
+        processor = Processor(self.routing, _RULES, lambda *_: None, clock=lambda: self.log.now)
         self.engine = self.kind(
             app_id=APP_ID,
             client={},
@@ -114,7 +115,8 @@ class SimulatedWorker:
             tables=ALL,
             inputs=self.inputs,
             prompt=self.routing.prompt,
-            process=Processor(self.routing, _RULES, lambda *_: None, clock=lambda: self.log.now),
+            process=processor,
+            sweep=processor.sweep,
             pace=_PACE,
         )
         self.engine.worker = self

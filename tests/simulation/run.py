@@ -1,13 +1,15 @@
 """One seed: traffic, a cluster with a schedule of faults, and the check; calm seeds run twice and must agree; some seeds are also verified."""
 
 import asyncio
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
 import msgspec
 
+from tests.agents.world import START
 from tests.simulation.check import Seen, differences
-from tests.simulation.cluster import Cluster
+from tests.simulation.cluster import MONTH_S, Cluster
 from tests.simulation.process import SimulatedEngine, simulated_ends
 from tests.simulation.sent import COMMANDS, Message, Sent
 from tests.simulation.traffic import Traffic
@@ -15,6 +17,7 @@ from tests.simulation.verified import unverified
 
 _CALM_EVERY = 4
 _VERIFIED_EVERY = 10
+_AGED_EVERY = 3
 
 
 def run_seed(seed: int, kind: type[SimulatedEngine] = SimulatedEngine) -> list[str]:
@@ -29,10 +32,11 @@ async def _run(seed: int, kind: type[SimulatedEngine]) -> list[str]:
     partitions = Cluster.partitions
     traffic = Traffic(seed, random.randint(1, 6), partitions, wild=not calm, again=random.choice((0.05, 0.2)))
     messages = _reordered(traffic.take(random.randint(20, 130)), random)
-    sent = Sent()
-    for message in messages:
-        sent.note(message)
-    cluster, seen, found = await _play(f"schedule {seed}", messages, sent, kind)
+    later: list[Message] = []
+    if seed % _AGED_EVERY == 1 and not calm:
+        messages, later = _parted(messages, random)
+    sent = _noted(messages, later)
+    cluster, seen, found = await _play(f"schedule {seed}", messages, sent, kind, later)
     if seed % _VERIFIED_EVERY == 1:
         found += unverified(cluster)
     if calm and not found:
@@ -41,8 +45,32 @@ async def _run(seed: int, kind: type[SimulatedEngine]) -> list[str]:
     return found
 
 
+def _noted(messages: list[Message], later: list[Message]) -> Sent:
+    """later: what is sent when what waited before has expired."""
+    sent = Sent()
+    for message in messages:
+        sent.note(message)
+    if later:
+        sent.age(registered_by=START + MONTH_S / 2)
+    for message in later:
+        sent.note(message)
+    return sent
+
+
+def _parted(messages: list[Message], random: Random) -> tuple[list[Message], list[Message]]:
+    """Before and after a month in which all that was answered is forgotten: no command comes on both sides of it."""
+    at = random.randrange(len(messages))
+    before, after = messages[:at], messages[at:]
+    given = {message.about for message in before if message.topic == COMMANDS}
+    return before, [message for message in after if message.about not in given]
+
+
 async def _play(
-    schedule: str, messages: list[Message], sent: Sent, kind: type[SimulatedEngine]
+    schedule: str,
+    messages: list[Message],
+    sent: Sent,
+    kind: type[SimulatedEngine],
+    later: Sequence[Message] = (),
 ) -> tuple[Cluster, Seen, list[str]]:
     random = Random(schedule)
     cluster = Cluster(
@@ -52,7 +80,7 @@ async def _play(
         max_batch=random.choice((1, 3, 10, 100)),
         kind=kind,
     )
-    await cluster.run(messages)
+    await cluster.run(messages, later)
     seen = Seen(cluster.catalogue, cluster.log.readable, cluster.rows)
     return cluster, seen, differences(seen, sent) + cluster.stores_that_differ()
 
@@ -79,6 +107,7 @@ def final(seen: Seen) -> dict[str, Any]:
     """What may not depend on the schedule: everything but when it happened, and the counters of what was published."""
     row = {name: msgspec.to_builtins(row) for name, row in seen.rows.items()}
     for each in row.values():
+        each.pop("waiting_since", None)
         for field in ("updated_at", "sequence"):
             (each.get("customer") or {}).pop(field, None)
     results = sorted(
