@@ -139,6 +139,19 @@ def test_a_row_that_says_that_its_inputs_are_younger_than_they_are_is_found():
     assert lines == ["customers table: customer c2: waiting_since"]
 
 
+def test_of_equal_deliveries_the_one_that_was_hidden_and_the_one_that_counted_are_not_told_apart():
+    world = World(seed=1)
+    for amount in ("10.00", "20.00"):
+        world.order("c1", "o1", amount)
+        world.run()
+    world.now += 31 * DAY_S
+    world.order("c1", "o1", "20.00")
+    world.register("c1")
+    observed = Observed(world.run())
+    assert sorted(reasons(observed)) == [b"ORDER_CONFLICT", b"WAITING_EXPIRED"]
+    assert observed.differences() == []
+
+
 def test_forgotten_results_are_no_difference_and_a_repeat_after_that_is_a_new_command():
     world = World(seed=1)
     world.register("c1")

@@ -91,8 +91,12 @@ def _purchase(
     for each in deliveries:
         before = [*expiry.hiding(replay, each, all_of_it), *((winner,) if winner else ())]
         conflicts = [_amount(each) != _amount(other) for other in before if other is not each]
-        if any(conflicts) and each is not winner:
-            yield Expected(each.source, frozenset((conflict,)), due=each.due and all(conflicts))
+        counted = each is winner and not any(
+            other.fact == each.fact for other in deliveries if other is not each
+        )
+        if any(conflicts) and not counted:
+            due = each.due and all(conflicts) and each is not winner
+            yield Expected(each.source, frozenset((conflict,)), due)
         if not before and each.due:
             lost.append(each)
     if lost:
