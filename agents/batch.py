@@ -161,5 +161,6 @@ def _envelope(source: Source) -> list[tuple[str, bytes]]:
         (claims.SOURCE_TOPIC, source.topic.encode()),
         (claims.SOURCE_PARTITION, b"%d" % source.partition),
         (claims.SOURCE_OFFSET, b"%d" % source.offset),
+        (claims.SOURCE_TIMESTAMP, b"%d" % source.timestamp),
     ]
     return position if source.key is None else [*position, (claims.SOURCE_KEY, source.key)]

@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 
-from agents import commands, email_claims, purchases
+from agents import commands, email_claims, expiry, purchases
 from agents.batch import Batch, Routing
 from tables.waiting import Source
 from worker.domain.rejections import DeadLettered, DeadLetterReason
 from worker.domain.rules import RuleBook
+from worker.engine.sweeping import Swept
 from worker.engine.unit import Unit
 from worker.spans import Begin
 from worker.wire import claims
@@ -48,8 +49,19 @@ class Processor:
 
     def __call__(self, unit: Unit) -> "Work":
         """Begin a batch."""
-        batch = Batch(unit, self._routing, self._rules, int(self._clock() * 1000), self._begin_span)
-        return Work(batch, self._handlers, self._committed)
+        return Work(self._batch(unit), self._handlers, self._committed)
+
+    def sweep(self, unit: Unit) -> Swept:
+        """One step of a sweep. Fulfils worker.engine.sweeping.Sweep."""
+        batch = self._batch(unit)
+        last = expiry.sweep(batch)
+        changed = batch.customers.flush()
+        if not unit.changes:
+            return Swept(last)
+        return Swept(last, lambda: self._committed(batch, changed, 0))
+
+    def _batch(self, unit: Unit) -> Batch:
+        return Batch(unit, self._routing, self._rules, int(self._clock() * 1000), self._begin_span)
 
     def _inbox(self, batch: Batch, record: Source) -> None:
         headers = dict(record.headers)
@@ -105,12 +117,12 @@ class Work:
 
 
 def _original(record: Source, headers: dict[str, bytes]) -> Source:
-    """The record as it was before it was forwarded."""
+    """The record as it was before it was forwarded; earlier versions did not say when it was stamped."""
     return Source(
         topic=headers[claims.SOURCE_TOPIC].decode(),
         partition=int(headers[claims.SOURCE_PARTITION]),
         offset=int(headers[claims.SOURCE_OFFSET]),
-        timestamp=record.timestamp,
+        timestamp=int(headers.get(claims.SOURCE_TIMESTAMP, record.timestamp)),
         key=headers.get(claims.SOURCE_KEY),
         value=record.value,
         headers=tuple((name, value) for name, value in record.headers if name not in claims.ENVELOPE),

@@ -7,6 +7,7 @@ returns wait for a registered customer, so an order asks the row's count alone w
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from agents import expiry
 from agents.batch import Batch
 from tables import waiting
 from tables.waiting import Source
@@ -104,8 +105,9 @@ def count(batch: Batch, purchase: Purchase, row: CustomerRow, customer: Customer
 def release_waiting(batch: Batch, row: CustomerRow, customer: Customer) -> None:
     """Apply what waited for this registration, by occurredOn; a return whose order has not come goes on waiting.
 
-    A return from before its order's time comes after its order all the same.
+    A return from before its order's time comes after its order all the same. What has expired is not applied.
     """
+    expiry.of_customer(batch, customer.id, row)
     found = [each for kind in _DECODERS for each in _waiting(batch, customer.id, kind)]
     ordered_at = {each.waiting_id: each.purchase.occurred_at for each in found if each.kind == waiting.ORDER}
 
@@ -123,11 +125,12 @@ def refuse_waiting(batch: Batch, row: CustomerRow, customer: Customer) -> None:
     if row.waiting:
         for each in _waiting(batch, customer.id, waiting.RETURN):
             batch.dead_letter(each.source, too_late(customer))
-            _end_waiting(batch, row, customer.id, each)
+            expiry.end_waiting(batch, (customer.id, each.kind, each.waiting_id), row)
 
 
 def _release_returns(batch: Batch, row: CustomerRow, customer: Customer, order_id: str) -> None:
-    """Apply the returns that waited for this order, by occurredOn."""
+    """Apply the returns that waited for this order and have not expired, by occurredOn."""
+    expiry.of_customer(batch, customer.id, row)
     found = [
         each
         for each in _waiting(batch, customer.id, waiting.RETURN)
@@ -144,13 +147,7 @@ def _release(batch: Batch, row: CustomerRow, customer: Customer, found: Sequence
                 continue
         except DeadLettered as error:
             batch.dead_letter(each.source, error)
-        _end_waiting(batch, row, customer.id, each)
-
-
-def _end_waiting(batch: Batch, row: CustomerRow, customer_id: str, each: _Waiting) -> None:
-    waiting.put(batch.unit, customer_id, each.kind, each.waiting_id, None)
-    row.waiting -= 1
-    batch.customers.changed(customer_id, row)
+        expiry.end_waiting(batch, (customer.id, each.kind, each.waiting_id), row)
 
 
 def _waiting(batch: Batch, customer_id: str, kind: str) -> list[_Waiting]:
@@ -183,6 +180,8 @@ def _waits_already(batch: Batch, purchase: Purchase) -> bool:
 
 
 def _wait(batch: Batch, source: Source, purchase: Purchase, row: CustomerRow) -> None:
+    expiry.of_customer(batch, purchase.customer_id, row)
+    expiry.check(batch, source)
     if _waits_already(batch, purchase):
         return
     if row.waiting >= MAX_WAITING:
@@ -191,4 +190,5 @@ def _wait(batch: Batch, source: Source, purchase: Purchase, row: CustomerRow) ->
         )
     waiting.put(batch.unit, purchase.customer_id, *_named(purchase), source)
     row.waiting += 1
+    row.waiting_since = min(source.timestamp, row.waiting_since or source.timestamp)
     batch.customers.changed(purchase.customer_id, row)

@@ -28,8 +28,13 @@ class RememberedResult(msgspec.Struct, frozen=True):
         return self.fingerprint == fingerprint
 
 
+class _Stamped(msgspec.Struct):
+    at: int
+
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(RememberedResult).decode
+_decode_at = msgspec.json.Decoder(_Stamped).decode
 
 
 def read(rows: Rows, customer_id: str, command_id: str) -> RememberedResult | None:
@@ -49,3 +54,8 @@ def forget(unit: Unit, customer_id: str) -> None:
     for key, raw in list(unit.scan(COMMAND_RESULTS, compound(customer_id, ""))):
         forgotten = msgspec.structs.replace(_decode(raw), fingerprint=FORGOTTEN)
         unit.put(COMMAND_RESULTS, key, _encode(forgotten))
+
+
+def answered_at(value: bytes) -> int:
+    """RememberedResult.at of a stored value, for who need not look at the rest of it."""
+    return _decode_at(value).at

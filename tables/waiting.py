@@ -3,6 +3,7 @@
 Orders, payments and returns wait for the registration of an unknown customer, keyed by orderId, paymentId or returnId so
 that a repeat is recognised, and returns for their order; commands wait for the customer's pending email claim, keyed by a counter so that they keep their order.
 The originals are kept because an input may still become a dead letter.
+What waits for a registration may expire (agents.expiry); what waits for an email claim is answered soon.
 """
 
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ ORDER = "O"
 PAYMENT = "P"
 RETURN = "T"
 COMMAND = "C"
+EXPIRING = (ORDER, PAYMENT, RETURN)
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -47,8 +49,13 @@ class Source(msgspec.Struct, frozen=True):
         )
 
 
+class _Stamped(msgspec.Struct):
+    timestamp: int
+
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Source).decode
+_decode_timestamp = msgspec.json.Decoder(_Stamped).decode
 
 
 def read(rows: Rows, customer_id: str, kind: str, waiting_id: str) -> Source | None:
@@ -71,3 +78,19 @@ def scan(rows: Rows, customer_id: str, kind: str) -> Iterator[tuple[str, Source]
     prefix = compound(customer_id, kind, "")
     for key, value in rows.scan(WAITING, prefix):
         yield key[len(prefix) :].decode(), _decode(value)
+
+
+def place(key: bytes) -> tuple[str, str, str]:
+    """customerId, kind and id of a stored key."""
+    customer_id, kind, waiting_id = key.decode().split("\0")
+    return customer_id, kind, waiting_id
+
+
+def decode(value: bytes) -> Source:
+    """The input of a stored value."""
+    return _decode(value)
+
+
+def timestamp(value: bytes) -> int:
+    """The timestamp of the input of a stored value, for who need not look at the rest of it."""
+    return _decode_timestamp(value).timestamp

@@ -117,6 +117,11 @@ class EngineMetrics(Observer):
         END_TO_END_SECONDS.observe(max(0.0, now - oldest / 1000))
         LAST_COMMIT.set(now)
 
+    def swept(self, transaction_s: float) -> None:
+        TRANSACTIONS.inc()
+        COMMIT_SECONDS.observe(transaction_s)
+        LAST_COMMIT.set_to_current_time()
+
 
 _topic = attrgetter("topic")
 _timestamp = attrgetter("timestamp")  # ms since 1970 UTC

@@ -163,14 +163,26 @@ class World:
         committed = work.finish()
         if crash:
             return
-        for (topic, number), outgoing in unit.outbox.items():
-            for key, value, headers in outgoing:
-                self._append(topic, number, key, value, tuple(headers))
-        self.stores[partition].write({table.mark: rows for table, rows in unit.changes.items()}, {})
+        self._commit(unit)
         for record in records:
             self.positions[record.topic, partition] = record.offset + 1
-        self.now += 0.01
         committed()
+
+    def sweep(self, crash: bool = False) -> list[int]:
+        """One sweep of every partition. Returns how many rows each step ended. crash: as of a turn."""
+        steps = []
+        for partition in range(PARTITIONS):
+            kept: dict[str, dict[Any, Any]] = {}
+            last = False
+            while not last:
+                unit = Unit(partition, self.stores[partition], kept)
+                last, committed = self._process.sweep(unit)
+                ended = [row for rows in unit.changes.values() for row in rows.values() if row is None]
+                steps.append(len(ended))
+                if committed is not None and not crash:
+                    self._commit(unit)
+                    committed()
+        return steps
 
     # -- what can be seen
 
@@ -216,6 +228,13 @@ class World:
             at = self.positions[topic, partition]
             taken += self.logs[topic, partition][at : at + self.random.randint(1, self._max_batch)]
         return taken
+
+    def _commit(self, unit: Unit) -> None:
+        for (topic, number), outgoing in unit.outbox.items():
+            for key, value, headers in outgoing:
+                self._append(topic, number, key, value, tuple(headers))
+        self.stores[unit.partition].write({table.mark: rows for table, rows in unit.changes.items()}, {})
+        self.now += 0.01
 
     def _append(
         self,

@@ -16,6 +16,7 @@ from worker.engine.engine import Engine
 from worker.engine.exits import ExitCode
 from worker.engine.partition import Pace
 from worker.engine.store import MemoryStores, Stores
+from worker.engine.sweeping import Sweep
 
 
 class Ended(Exception):
@@ -50,7 +51,11 @@ class Bench:
         self._generations = itertools.count(1)
 
     def engine(
-        self, stores: Stores | None = None, kind: type[Engine] = Engine, deadline_s: float = 10.0
+        self,
+        stores: Stores | None = None,
+        kind: type[Engine] = Engine,
+        deadline_s: float = 10.0,
+        sweep: Sweep | None = None,
     ) -> Engine:
         """A new worker's engine; its stores are empty and in memory unless given."""
         made = kind(
@@ -60,6 +65,7 @@ class Bench:
             tables=[SUMS],
             inputs=[self.input],
             process=adding_up(self.output),
+            sweep=sweep,
             pace=Pace(build_s=0.0, deadline_s=deadline_s),
         )
         self.engines.append(made)

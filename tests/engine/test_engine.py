@@ -14,7 +14,8 @@ from worker.engine.engine import Engine
 from worker.engine.exits import ExitCode
 from worker.engine.partition import POSITIONS
 from worker.engine.store import MemoryStores, RocksStores, Store
-from worker.engine.unit import Unit
+from worker.engine.sweeping import Sweep, Swept
+from worker.engine.unit import Outgoing, Unit
 
 Ends = list[ExitCode]
 
@@ -196,6 +197,50 @@ async def test_a_store_older_than_its_changelog_catches_up(bench: Bench, tmp_pat
     store = await processed(bench, first, await bench.take_over(first), [4])
     assert bench.events() == [(1, 1), (2, 2), (3, 3), (4, 4)]
     assert sums(store) == {"count": 4, "sum": 10, "xor": 4}
+
+
+def forget_sums(bench: Bench) -> Sweep:
+    """A sweep that takes every sum away and says so on the output topic, with the number 0."""
+
+    def sweep(unit: Unit) -> Swept:
+        keys = [key for key, _ in unit.committed_after(SUMS, b"")]
+        for key in keys:
+            unit.put(SUMS, key, None)
+            unit.out(bench.output, 0).append(Outgoing(key, b'{"id":0,"seq":0}', []))
+        return Swept(True, (lambda: None) if keys else None)
+
+    return sweep
+
+
+async def test_what_a_sweep_does_is_committed_once_and_the_next_owner_sees_it(bench: Bench):
+    first = bench.engine()
+    await processed(bench, first, await bench.take_over(first), [1, 2])
+    second = bench.engine(sweep=forget_sums(bench))
+    await bench.take_over(second)
+    await eventually(lambda: (store := second.store(0)) is not None and sums(store) is None)
+    third = bench.engine(sweep=forget_sums(bench))
+    store = await processed(bench, third, await bench.take_over(third), [3])
+    assert sums(store) == {"count": 1, "sum": 3, "xor": 3}
+    assert bench.events() == [(1, 1), (2, 2), (0, 0), (3, 1)]
+
+
+async def test_a_former_owner_cannot_sweep_once_its_partition_was_fenced(bench: Bench, ends: Ends):
+    first = bench.engine()
+    await processed(bench, first, await bench.take_over(first), [1])
+    former = bench.engine(kind=SlowToCommit, sweep=forget_sums(bench))
+    assert isinstance(former, SlowToCommit)
+    former.entered, former.release = asyncio.Event(), asyncio.Event()
+    await bench.take_over(former)
+    await former.entered.wait()
+    new = bench.engine()
+    await bench.take_over(new)
+    former.release.set()
+    await eventually(lambda: bool(ends))
+    assert ends == [ExitCode.FENCED]
+    assert bench.events() == [(1, 1)]
+    store = new.store(0)
+    assert store is not None
+    assert sums(store) == {"count": 1, "sum": 1, "xor": 1}
 
 
 async def test_an_engine_that_was_closed_takes_nothing_over(bench: Bench):

@@ -51,8 +51,19 @@ def test_both_stores_hold_what_a_dictionary_would_after_any_writes(
             for table in (A, B):
                 wanted = sorted(row for row in model[table].items() if row[0].startswith(prefix))
                 assert list(store.scan(table, prefix)) == wanted
+                later = sorted(row for row in model[table].items() if row[0] > prefix)
+                assert list(store.after(table, prefix)) == later
                 assert all(store.get(table, key) == value for key, value in model[table].items())
         rocks.release(())
+
+
+def test_what_comes_after_a_key_ends_with_its_table(stores: Stores):
+    store = stores.open(0)
+    store.write({A: {b"1": b"", b"2": b"", b"21": b"", b"3": b""}, B: {b"9": b""}}, {A: 7})
+    assert [key for key, _ in store.after(A, b"2")] == [b"21", b"3"]
+    assert [key for key, _ in store.after(A, b"20")] == [b"21", b"3"]
+    assert list(store.after(A, b"3")) == []
+    assert list(store.after(b"C", b"")) == []
 
 
 def test_a_key_that_is_not_there_is_none_and_a_table_never_written_is_empty(stores: Stores):

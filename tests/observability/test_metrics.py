@@ -66,6 +66,13 @@ def test_a_batch_of_one_topic_is_counted_the_same(changes: Changes, monkeypatch:
     assert changes.of("customer_context_end_to_end_seconds_sum") == pytest.approx(6.0)
 
 
+def test_a_step_of_a_sweep_is_a_transaction_without_inputs(changes: Changes):
+    metrics.EngineMetrics().swept(0.03)
+    assert changes.of("customer_context_transactions_total") == 1
+    assert changes.of("customer_context_commit_seconds_sum") == pytest.approx(0.03)
+    assert changes.of("customer_context_batch_records_count") == 0
+
+
 def test_a_clock_ahead_of_ours_does_not_make_negative_latency(
     changes: Changes, monkeypatch: pytest.MonkeyPatch
 ):

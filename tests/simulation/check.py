@@ -16,7 +16,7 @@ import msgspec
 from tables.command_results import RememberedResult
 from tables.email_claims import Claim
 from tests.domain.oracle import expected
-from tests.simulation import erasures, returns
+from tests.simulation import erasures, expiries, returns
 from tests.simulation.sent import ORDER, PAYMENT, RETURN, Sent, digest
 from worker.domain.messages import OrderCompleted
 from worker.domain.rules import DEFAULT_RULES, RuleSet
@@ -65,9 +65,9 @@ class Seen:
         for key, value in table("ledger").items():
             customer, kind, line_id = key.decode().split("\0")
             self.ledger[customer][kind, line_id] = line(value)
-        fingerprint = msgspec.json.Decoder(RememberedResult).decode
-        self.said = {
-            tuple(key.decode().split("\0")): fingerprint(value).fingerprint
+        remembered = msgspec.json.Decoder(RememberedResult).decode
+        self.remembered = {
+            tuple(key.decode().split("\0")): remembered(value)
             for key, value in table("command_results").items()
         }
         self.waiting = {tuple(key.decode().split("\0")): value for key, value in table("waiting").items()}
@@ -86,10 +86,12 @@ class Seen:
 def differences(seen: Seen, sent: Sent, rules: Sequence[RuleSet] = (DEFAULT_RULES,)) -> list[str]:
     """Every way in which what was seen is wrong; no personal data."""
     of_returns = (returns.lost, returns.wrong)
-    checks = (_events, _ledgers, _emails, *of_returns, erasures.left_of, _answers, _nothing_waits)
-    found = [difference for check in checks for difference in check(seen, sent)]
-    found += _states(seen, sent, rules)
-    return found + _dead_letters(seen, sent)
+    of_the_past = (erasures.left_of, expiries.left_of)
+    checks = (_events, _ledgers, _emails, *of_returns, *of_the_past, _answers, _nothing_waits)
+    unexpired = expiries.unexpired(seen, sent)
+    found = [difference for check in checks for difference in check(seen, unexpired)]
+    found += _states(seen, unexpired, rules)
+    return found + _dead_letters(seen, sent, unexpired)
 
 
 def _events(seen: Seen, sent: Sent) -> Iterable[str]:
@@ -253,14 +255,14 @@ def _nothing_waits(seen: Seen, sent: Sent) -> Iterable[str]:
     yield from (f"{key[1]} of {key[0]} waits in no row" for key in seen.waiting if key[0] not in seen.rows)
 
 
-def _dead_letters(seen: Seen, sent: Sent) -> list[str]:
+def _dead_letters(seen: Seen, sent: Sent, unexpired: Sent) -> list[str]:
     got = Counter(
         (reason, value.decode() if _DIGEST.fullmatch(value) else digest(value))
         for reason, value in seen.dead_letters
     )
-    wanted = Counter(sent.poison)
+    wanted = Counter(sent.poison) + expiries.letters(seen, sent, got, _CONFLICTS)
     erased = seen.erased
-    for (kind, customer, purchase_id), deliveries in sent.purchases.items():
+    for (kind, customer, purchase_id), deliveries in unexpired.purchases.items():
         line = seen.ledger[customer].get((kind, purchase_id))
         if kind == RETURN:
             wanted += returns.refused(seen, got, customer, purchase_id, deliveries)
@@ -274,7 +276,7 @@ def _dead_letters(seen: Seen, sent: Sent) -> list[str]:
     found = []
     unregistered = {
         (_CONFLICTS[kind], delivery.digest)
-        for (kind, customer, _), deliveries in sent.purchases.items()
+        for (kind, customer, _), deliveries in unexpired.purchases.items()
         if kind != RETURN and customer not in seen.customers and len({d[:2] for d in deliveries}) > 1
         for delivery in deliveries
     }

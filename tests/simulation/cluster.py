@@ -16,6 +16,9 @@ from tests.simulation.sent import Message
 from worker.domain.rules import DEFAULT_RULES, RuleBook
 from worker.topics import Catalogue
 
+MONTH_S = 31 * 86_400.0
+"""Longer than anything waits or is remembered."""
+
 
 class Cluster:
     """Workers, a log, and a schedule. random: of every choice of the schedule; crashes: chance per step of each fault;
@@ -47,8 +50,19 @@ class Cluster:
         self._zombies: list[SimulatedWorker] = []
         self._buried: list[SimulatedWorker] = []
 
-    async def run(self, messages: Sequence[Message]) -> "Cluster":
-        """Send all messages while workers come and go; then let one generation finish everything."""
+    async def run(self, messages: Sequence[Message], a_month_later: Sequence[Message] = ()) -> "Cluster":
+        """Send all messages while workers come and go, and let one generation finish everything; and once more when a
+        month has passed."""
+        await self._live(messages)
+        if a_month_later:
+            self.log.now += MONTH_S
+            await self._live(a_month_later)
+        for worker in self._workers:
+            await worker.engine.close()
+        await self._end_loops()
+        return self
+
+    async def _live(self, messages: Sequence[Message]) -> None:
         await self._rebalance()
         unsent = list(reversed(messages))
         while unsent:
@@ -62,10 +76,6 @@ class Cluster:
                 await self._fetch(number)
             await self._bury()
         await self._settle()
-        for worker in self._workers:
-            await worker.engine.close()
-        await self._end_loops()
-        return self
 
     def rows(self, table: str) -> dict[bytes, bytes]:
         """What a table's changelog says."""
@@ -179,7 +189,7 @@ class Cluster:
         await asyncio.gather(*left)
 
     async def _settle(self) -> None:
-        for _ in range(4):
+        for _ in range(8):  # a batch and the steps of a sweep
             await asyncio.sleep(0)
 
     def _unread(self, number: int) -> bool:

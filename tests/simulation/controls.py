@@ -5,18 +5,21 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-from agents import commands, email_claims, purchases
+from agents import commands, email_claims, expiry, purchases
 from agents.batch import Batch
+from agents.processor import Processor
 from tables import command_results
 from tables.ledger import CustomerLedger
+from tables.waiting import Source
 from tests.simulation.process import Crash, Fate, SimulatedEngine
 from worker.domain import evolve
 from worker.domain.decide import decide_order, released_email, returns
 from worker.domain.events import CustomerErased, Event
 from worker.domain.messages import AnyCommand, EraseCustomer
 from worker.domain.rules import RuleSet
-from worker.domain.state import Customer
+from worker.domain.state import Customer, CustomerRow
 from worker.engine import partition
+from worker.engine.sweeping import Swept
 from worker.engine.unit import Unit
 
 
@@ -98,6 +101,11 @@ def _counted_all_the_same(customer: Customer, *rest: Any) -> tuple[Event, ...]:
         customer.erased = erased
 
 
+def _expired_and_kept(batch: Batch, place: tuple[str, str, str], source: Source, row: CustomerRow) -> None:
+    """The dead letter is there, and it waits all the same."""
+    batch.dead_letter(source, expiry._expired())
+
+
 def _name_kept(customer: Customer, event: CustomerErased) -> None:
     name = customer.name
     _erased(customer, event)
@@ -147,4 +155,7 @@ CONTROLS = {
         change=_replaced(commands, "refuse_waiting", lambda *_: None)
     ),
     "points of what was returned kept": Control(change=_replaced(returns, "reverse_points", lambda *_: None)),
+    "sweep off": Control(change=_replaced(Processor, "sweep", lambda *_: Swept(last=True))),
+    "results never forgotten": Control(change=_replaced(expiry, "_sweep_result", lambda *_: None)),
+    "what expired was seen": Control(change=_replaced(expiry, "_expire", _expired_and_kept)),
 }

@@ -28,8 +28,8 @@ def left_of(seen: Seen, sent: Sent) -> Iterable[str]:
     for name in erased:
         if last[name] != "CustomerErasedEvent":
             yield f"{name} was erased, and then came a {last[name]}"
-    for (name, command_id), fingerprint in seen.said.items():
-        if name in erased and fingerprint:
+    for (name, command_id), remembered in seen.remembered.items():
+        if name in erased and remembered.fingerprint:
             yield f"{name} was erased, and what {command_id} said can be guessed all the same"
 
 

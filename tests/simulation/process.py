@@ -108,6 +108,7 @@ class SimulatedWorker:
             self.routing.inbox,
             self.routing.email_claims,
         )
+        processor = Processor(self.routing, self.rules, lambda *_: None, clock=lambda: self.log.now)
         self.engine = self.kind(
             app_id=APP_ID,
             client={},
@@ -115,7 +116,8 @@ class SimulatedWorker:
             tables=ALL,
             inputs=self.inputs,
             prompt=self.routing.prompt,
-            process=Processor(self.routing, self.rules, lambda *_: None, clock=lambda: self.log.now),
+            process=processor,
+            sweep=processor.sweep,
             pace=_PACE,
         )
         self.engine.worker = self

@@ -1,7 +1,9 @@
-"""One seed: traffic, a cluster with a schedule of faults, and the check; calm seeds run twice and must agree; some seeds are also verified,
-and some have rules with rates."""
+"""One seed: traffic, a cluster with a schedule of faults, and the check; calm seeds run twice and must agree; some seeds
+are also verified, some have rules with rates, and in some a month passes.
+"""
 
 import asyncio
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -9,10 +11,11 @@ from typing import Any
 
 import msgspec
 
+from tests.agents.world import START
 from tests.simulation.check import Seen, differences
-from tests.simulation.cluster import Cluster
+from tests.simulation.cluster import MONTH_S, Cluster
 from tests.simulation.process import SimulatedEngine, simulated_ends
-from tests.simulation.sent import COMMANDS, Message, Sent
+from tests.simulation.sent import COMMANDS, RETURNS, Message, Sent
 from tests.simulation.traffic import Traffic
 from tests.simulation.verified import unverified
 from worker.domain.rules import RuleBook
@@ -22,6 +25,7 @@ _CALM_EVERY = 4
 _VERIFIED_EVERY = 10
 _RATES_EVERY = 3
 _RATES = Path(__file__).with_name("rates.toml")
+_AGED_EVERY = 3
 
 
 def run_seed(seed: int, kind: type[SimulatedEngine] = SimulatedEngine) -> list[str]:
@@ -36,12 +40,13 @@ async def _run(seed: int, kind: type[SimulatedEngine]) -> list[str]:
     partitions = Cluster.partitions
     traffic = Traffic(seed, random.randint(1, 6), partitions, wild=not calm, again=random.choice((0.05, 0.2)))
     messages = _reordered(traffic.take(random.randint(20, 130)), random)
-    sent = Sent()
-    for message in messages:
-        sent.note(message)
+    later: list[Message] = []
+    if seed % _AGED_EVERY == 1 and not calm:
+        messages, later = _parted(messages, random)
+    sent = _noted(messages, later)
     rules_file = _RATES if seed % _RATES_EVERY == 1 else None
     rules = _rules(rules_file)
-    cluster, seen, found = await _play(f"schedule {seed}", messages, sent, kind, rules)
+    cluster, seen, found = await _play(f"schedule {seed}", messages, sent, kind, rules, later)
     if seed % _VERIFIED_EVERY == 1:
         found += unverified(cluster, rules_file)
     if calm and not found:
@@ -56,8 +61,37 @@ def _rules(rules_file: Path | None) -> RuleBook:
     return load_rules(rules_file)
 
 
+def _noted(messages: list[Message], later: list[Message]) -> Sent:
+    """later: what is sent when what waited before has expired."""
+    sent = Sent()
+    for message in messages:
+        sent.note(message)
+    if later:
+        sent.age(registered_by=START + MONTH_S / 2)
+    for message in later:
+        sent.note(message)
+    return sent
+
+
+def _parted(messages: list[Message], random: Random) -> tuple[list[Message], list[Message]]:
+    """Before and after a month in which all that was answered is forgotten: no command comes on both sides of it.
+
+    No return comes before it: which of them would still have waited for their orders cannot be told from what was sent.
+    """
+    at = random.randrange(len(messages))
+    before, after = messages[:at], messages[at:]
+    given = {message.about for message in before if message.topic == COMMANDS}
+    left = [message for message in before if message.topic != RETURNS]
+    return left, [message for message in after if message.about not in given]
+
+
 async def _play(
-    schedule: str, messages: list[Message], sent: Sent, kind: type[SimulatedEngine], rules: RuleBook
+    schedule: str,
+    messages: list[Message],
+    sent: Sent,
+    kind: type[SimulatedEngine],
+    rules: RuleBook,
+    later: Sequence[Message] = (),
 ) -> tuple[Cluster, Seen, list[str]]:
     random = Random(schedule)
     cluster = Cluster(
@@ -68,7 +102,7 @@ async def _play(
         kind=kind,
         rules=rules,
     )
-    await cluster.run(messages)
+    await cluster.run(messages, later)
     seen = Seen(cluster.catalogue, cluster.log.readable, cluster.rows)
     return cluster, seen, differences(seen, sent, rules.sets) + cluster.stores_that_differ()
 
@@ -96,6 +130,7 @@ def final(seen: Seen) -> dict[str, Any]:
     (such as the sixth field of a ledger line)."""
     row = {name: msgspec.to_builtins(row) for name, row in seen.rows.items()}
     for each in row.values():
+        each.pop("waiting_since", None)
         for field in ("updated_at", "sequence"):
             (each.get("customer") or {}).pop(field, None)
     results = sorted(

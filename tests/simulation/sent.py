@@ -35,12 +35,16 @@ class Delivery(NamedTuple):
 @dataclass
 class Sent:
     """What was sent. commands: deliveries per (customerId, commandId); purchases: per (kind, customerId, id);
-    poison: per (reason, digest); keys: causation id -> the id that its events are named after."""
+    poison: per (reason, digest); keys: causation id -> the id that its events are named after. aged: of the purchases,
+    those that had been sent when so much time passed that what waited for its customer expired; registered_by: seconds
+    since 1970, by which a customer of theirs had to be registered."""
 
     commands: Counter[tuple[str, str]] = field(default_factory=Counter)
     purchases: dict[tuple[str, str, str], list[Delivery]] = field(default_factory=lambda: defaultdict(list))
     poison: Counter[tuple[str, str]] = field(default_factory=Counter)
     keys: dict[str, str] = field(default_factory=dict)
+    aged: dict[tuple[str, str, str], list[Delivery]] = field(default_factory=dict)
+    registered_by: float = 0.0
     count: int = 0
 
     def note(self, message: Message) -> None:
@@ -58,6 +62,11 @@ class Sent:
             self.keys[event_id] = purchase_id
         elif about[0]:
             self.poison[about[0], digest(message.value or b"")] += 1
+
+    def age(self, registered_by: float) -> None:
+        """All that was sent so far is processed, and then a month passes."""
+        self.registered_by = registered_by
+        self.aged = {key: list(deliveries) for key, deliveries in self.purchases.items()}
 
 
 def digest(value: bytes) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tables import ALL
+from tables.customers import CUSTOMERS
 from tests.agents.world import PARTITIONS, World
 from worker.verify.contents import Partition, Record, Shared
 from worker.verify.deliveries import original
@@ -45,6 +46,8 @@ class Observed:
             step()
         after = self._positions()
         self.moving = {number for number in after if after[number] != self.positions[number]}
+        customers = [dict(store.scan(CUSTOMERS.mark)) for store in world.stores]
+        self.moving |= {n for n, rows in enumerate(customers) if rows != self.tables[n]["customers"]}
 
     def log(self, topic: str) -> list[Record]:
         """All records of a topic, partition by partition."""
@@ -101,5 +104,11 @@ class Observed:
 
 def _plain(record: Any) -> Record:
     return Record(
-        record.topic, record.partition, record.offset, record.key, record.value, tuple(record.headers)
+        record.topic,
+        record.partition,
+        record.offset,
+        record.key,
+        record.value,
+        tuple(record.headers),
+        record.timestamp,
     )

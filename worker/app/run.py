@@ -58,6 +58,7 @@ def run(settings: Settings, bootstrap: str) -> int:
         "inbox": routing.inbox,
         "email-claims": routing.email_claims,
     }
+    processor = Processor(routing, rules, _counted(gateway, routing), begin_span=spans_from_environment())
     engine = Engine(
         app_id=settings.app_id,
         client=client,
@@ -65,7 +66,8 @@ def run(settings: Settings, bootstrap: str) -> int:
         tables=ALL,
         inputs=tuple(inputs.values()),
         prompt=routing.prompt,
-        process=Processor(routing, rules, _counted(gateway, routing), begin_span=spans_from_environment()),
+        process=processor,
+        sweep=processor.sweep,
         observer=metrics.EngineMetrics(),
     )
     port = settings.web_port or _free_port(settings.web_host)

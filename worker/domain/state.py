@@ -77,8 +77,10 @@ class CustomerRow(msgspec.Struct, omit_defaults=True):
     """A row of the customers table.
 
     customer: None while unknown. email_claim: the id of the claim that holds the customer's email. waiting: how many
-    orders, payments and returns wait, for the registration or, returns alone, for their order. queued: how many commands wait for the pending claim; queue_end: the
-    number of the last one, counted from 1 since the queue was last empty.
+    orders, payments and returns wait, for the registration or, returns alone, for their order. queued: how many
+    commands wait for the pending claim; queue_end: the number of the last one, counted from 1 since the queue was last
+    empty. waiting_since: ms since 1970 UTC; no input that waits has an older timestamp. None: nothing waits, or an
+    earlier version wrote the row.
     """
 
     customer: Customer | None = None
@@ -87,6 +89,7 @@ class CustomerRow(msgspec.Struct, omit_defaults=True):
     waiting: int = 0
     queued: int = 0
     queue_end: int = 0
+    waiting_since: int | None = None
 
 
 # Kinds of ledger lines: the middle part of a ledger key.

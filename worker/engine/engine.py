@@ -18,6 +18,7 @@ from worker.engine.observer import Observer
 from worker.engine.partition import POSITIONS, Pace, Partition, Processor
 from worker.engine.restore import Reader
 from worker.engine.store import Store, Stores
+from worker.engine.sweeping import Sweep
 from worker.engine.turns import Turns
 from worker.engine.unit import Table, Unit
 
@@ -28,7 +29,8 @@ _TRANSACTION_TIMEOUT_MS = 15_000
 
 class Engine:
     """All partitions of one worker. client: aiokafka client arguments; app_id: prefix of transactional ids and
-    changelogs; tables: all tables that `process` changes; prompt: inputs that go before the others in a batch."""
+    changelogs; tables: all tables that `process` and `sweep` change; prompt: inputs that go before the others in a batch.
+    """
 
     def __init__(
         self,
@@ -40,6 +42,7 @@ class Engine:
         inputs: Sequence[str],
         prompt: Sequence[str] = (),
         process: Processor,
+        sweep: Sweep | None = None,
         pace: Pace | None = None,
         observer: Observer | None = None,
     ) -> None:
@@ -50,6 +53,7 @@ class Engine:
         self._inputs = frozenset(inputs)
         self._prompt = frozenset(prompt)
         self._process = process
+        self._sweep = sweep
         self._pace = pace or Pace()
         self._turns = Turns(self._pace.at_once, self._pace.max_records)
         self._observer = observer or Observer()
@@ -86,6 +90,7 @@ class Engine:
                 self._turns,
                 self._observer,
                 self._prompt,
+                self._sweep,
             )
             for number, producer in zip(wanted, producers, strict=True)
         }

@@ -22,3 +22,6 @@ class Observer:
         records: its inputs, at least one, each topic's in order. topics: all theirs, each once. transaction_s: from its
         begin to its end.
         """
+
+    def swept(self, transaction_s: float) -> None:
+        """The transaction of a step of a sweep is visible; it had no inputs. transaction_s: as of a batch."""

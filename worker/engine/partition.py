@@ -9,6 +9,8 @@ Rules:
   after every slice; prompt records that came meanwhile are taken into it and end it, so that they wait for a slice
   instead of a batch.
 - Positions are rows of the positions table, changed in the same transaction as everything else.
+- Sweeps (worker.engine.sweeping) take turns with batches, a step after each one while they are due, so that neither
+  keeps the other waiting.
 - After the commit: local store, then whoever waits for results. Any error or missed deadline ends the process.
 """
 
@@ -24,6 +26,7 @@ from aiokafka import AIOKafkaProducer
 from worker.engine.exits import ExitCode, die
 from worker.engine.observer import Observer
 from worker.engine.store import Store, StoreFailed
+from worker.engine.sweeping import Sweep, Sweeping
 from worker.engine.turns import Turns
 from worker.engine.unit import Table, Unit
 
@@ -48,7 +51,7 @@ Commit = Callable[[AIOKafkaProducer, Unit], Any]
 class Pace(NamedTuple):
     """How a batch builds. build_s: how long a busy lane waits, counted from the start of its last batch, in full after
     one of busy_records; max_records: what ends the wait. A batch of more than small_records is large, and at_once of
-    those may be in the making."""
+    those may be in the making. sweep_every_s: from one sweep of a partition to the next."""
 
     build_s: float = 0.05
     busy_records: int = 8
@@ -57,6 +60,7 @@ class Pace(NamedTuple):
     queue_records: int = 4_000
     at_once: int = 2
     deadline_s: float = 10.0
+    sweep_every_s: float = 3_600.0
 
 
 class Lane:
@@ -106,6 +110,7 @@ class Partition:
         turns: Turns,
         observer: Observer,
         prompt: frozenset[str] = frozenset(),
+        sweep: Sweep | None = None,
     ) -> None:
         self.number = number
         self.store = store
@@ -122,6 +127,7 @@ class Partition:
         self._prompt_topics = prompt
         self._prompt = Lane(pace)
         self._bulk = Lane(pace)
+        self._sweeping = Sweeping(sweep, pace.sweep_every_s)
         self._wake = asyncio.Event()
         self._active = False
         self._task: asyncio.Task[None] | None = None
@@ -170,17 +176,7 @@ class Partition:
     async def _run(self) -> None:
         try:
             while self._active:
-                # One moment for all: a lane that opened between a look and the wait would not end the wait.
-                now, most = time.monotonic(), self._turns.max_records
-                prompt = self._prompt.pop(now, most // 2)
-                bulk = self._bulk.pop(now, most - len(prompt)) if self._bulk_may_go(now) else []
-                if prompt or bulk:
-                    async with asyncio.timeout(self._pace.deadline_s):
-                        await self._transact(prompt, bulk)
-                    if bulk:
-                        self._end_turn()
-                else:
-                    await self._change(now)
+                await self._go_on()
         except TimeoutError as error:
             die(ExitCode.DEADLINE, f"a batch of partition {self.number} missed its deadline", error=error)
         except StoreFailed as error:
@@ -189,6 +185,23 @@ class Partition:
             die(_code_of(error), f"a batch of partition {self.number} failed", error=error)
         finally:
             self._end_turn()
+
+    async def _go_on(self) -> None:
+        """One batch and one step of a sweep, as far as they are due; or the wait for either."""
+        # One moment for all: a lane that opened between a look and the wait would not end the wait.
+        now, most = time.monotonic(), self._turns.max_records
+        prompt = self._prompt.pop(now, most // 2)
+        bulk = self._bulk.pop(now, most - len(prompt)) if self._bulk_may_go(now) else []
+        if prompt or bulk:
+            async with asyncio.timeout(self._pace.deadline_s):
+                await self._transact(prompt, bulk)
+            if bulk:
+                self._end_turn()
+        if self._sweeping.due_in_s(now) == 0.0:
+            async with asyncio.timeout(self._pace.deadline_s):
+                await self._sweep(now)
+        elif not (prompt or bulk):
+            await self._change(now)
 
     def _bulk_may_go(self, now: float) -> bool:
         """Whether what has piled up is little, or has its turn; asks for the turn when it is open to be taken."""
@@ -207,11 +220,11 @@ class Partition:
             self._turn = None
 
     async def _change(self, now: float) -> None:
-        """Wait until there may be something to take; now: when there was nothing."""
-        closed = [seconds for lane in (self._prompt, self._bulk) if (seconds := lane.opens_in_s(now))]
+        """Wait until there may be something to do; now: when there was nothing."""
+        waits = self._prompt.opens_in_s(now), self._bulk.opens_in_s(now), self._sweeping.due_in_s(now)
         self._wake.clear()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(closed, default=None)):
+            async with asyncio.timeout(min(filter(None, waits), default=None)):
                 await self._wake.wait()
 
     async def _transact(self, prompt: list[Any], bulk: list[Any]) -> None:
@@ -224,14 +237,28 @@ class Partition:
         positions = {record.topic: record.offset + 1 for record in records}
         for topic, position in positions.items():
             unit.put(POSITIONS, topic.encode(), b"%d" % position)
+        seconds = await self._write(unit)
+        committed()
+        self._observer.committed(records, positions, seconds)
+        self._prompt.batched(len(prompt), started)
+        self._bulk.batched(len(bulk), started)
+
+    async def _sweep(self, now: float) -> None:
+        unit = Unit(self.number, self.store, self._kept)
+        committed = self._sweeping.step(unit, now)
+        await asyncio.sleep(0)
+        if committed is not None:
+            seconds = await self._write(unit)
+            committed()
+            self._observer.swept(seconds)
+
+    async def _write(self, unit: Unit) -> float:
+        """Commit the unit, and then change the local store. Returns how many seconds the transaction took."""
         began = time.monotonic()
         offsets = await self._commit(self.producer, unit)
         ended = time.monotonic()
         self.store.write({table.mark: rows for table, rows in unit.changes.items()}, offsets)
-        committed()
-        self._observer.committed(records, positions, ended - began)
-        self._prompt.batched(len(prompt), started)
-        self._bulk.batched(len(bulk), started)
+        return ended - began
 
     async def _take(self, work: Work, prompt: list[Any], bulk: list[Any]) -> tuple[list[Any], list[Any]]:
         """Process the records, and prompt ones that come meanwhile; then what is left of the others goes back.

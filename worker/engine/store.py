@@ -40,6 +40,9 @@ class Store(Protocol):
     def scan(self, table: bytes, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """(key, value) of every key that starts with prefix, ascending."""
 
+    def after(self, table: bytes, key: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """(key, value) of every key greater than this one, ascending. The store must not change meanwhile."""
+
     def write(self, changes: Mapping[bytes, Changes], offsets: Mapping[bytes, int]) -> None:
         """changes: per table, a None value deletes. offsets: per table, the changelog offset to continue at."""
 
@@ -69,6 +72,12 @@ class MemoryStore:
             if not key.startswith(prefix):
                 return
             yield key, rows[key]
+
+    def after(self, table: bytes, key: bytes) -> Iterator[tuple[bytes, bytes]]:
+        rows = self._tables.get(table)
+        if rows is not None:
+            for each in rows.irange(minimum=key, inclusive=(False, True)):
+                yield each, rows[each]
 
     def write(self, changes: Mapping[bytes, Changes], offsets: Mapping[bytes, int]) -> None:
         for table, rows in changes.items():
@@ -109,6 +118,14 @@ class RocksStore:
             if not key.startswith(start):
                 return
             yield key[1:], value
+
+    def after(self, table: bytes, key: bytes) -> Iterator[tuple[bytes, bytes]]:
+        rows: Iterator[tuple[Any, Any]] = self._db.items(from_key=table + key)
+        for found, value in rows:
+            if not found.startswith(table):
+                return
+            if found != table + key:
+                yield found[1:], value
 
     def write(self, changes: Mapping[bytes, Changes], offsets: Mapping[bytes, int]) -> None:
         batch = rocksdict.WriteBatch(raw_mode=True)

@@ -64,6 +64,10 @@ class Unit:
             if new is not None and key.startswith(prefix):
                 yield key, new
 
+    def committed_after(self, table: Table, key: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Rows with greater keys, ascending, as they were before this batch."""
+        return self._store.after(table.mark, key)
+
     def out(self, topic: str, partition: int) -> list[Outgoing]:
         """The list of records that go to that partition; append to it."""
         records = self.outbox.get((topic, partition))

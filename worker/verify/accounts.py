@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from worker.verify import erasure, returns, rows
+from worker.verify import erasure, expiry, returns, rows
 from worker.verify.deliveries import Delivery, Expected
 from worker.verify.inputs import Purchase
 from worker.verify.replay import Replay
@@ -20,7 +20,13 @@ def check(replay: Replay) -> list[Expected]:
     _check_ledger(replay)
     _check_waiting(replay)
     _check_order_of_waiting(replay)
-    return [*_purchases(replay), *returns.check(replay), *_limited(replay), *erasure.check(replay)]
+    return [
+        *_purchases(replay),
+        *returns.check(replay),
+        *_limited(replay),
+        *expiry.check(replay),
+        *erasure.check(replay),
+    ]
 
 
 def _check_answers(replay: Replay) -> None:
@@ -82,34 +88,52 @@ def _purchases(replay: Replay) -> Iterator[Expected]:
     """Each order and payment counted once, or waits; another amount of it is a dead letter."""
     for kind, all_of_kind in (("O", replay.told.orders), ("P", replay.told.payments)):
         for purchase_id, deliveries in by_id(all_of_kind).items():
-            seen = [each for each in deliveries if replay.traces.may_count(each.position)]
-            yield from _purchase(replay, kind, purchase_id, seen)
+            yield from _purchase(replay, kind, purchase_id, deliveries)
 
 
 def _purchase(
-    replay: Replay, kind: str, purchase_id: str, deliveries: Sequence[Delivery[Purchase]]
+    replay: Replay, kind: str, purchase_id: str, all_of_it: Sequence[Delivery[Purchase]]
 ) -> Iterator[Expected]:
     name, conflict = ("order", "ORDER_CONFLICT") if kind == "O" else ("payment", "PAYMENT_CONFLICT")
-    winner = replay.winners.get((kind, purchase_id))
-    waiting = replay.traces.waiting.get((kind, purchase_id))
-    if winner is None and waiting is not None:
-        winner = next((each for each in deliveries if each.position == source_of(waiting)), None)
-        if winner is None:
-            replay.causes_missing = True
-            replay.differs("waiting", f"{name} {purchase_id} was never given")
-    due = [each for each in deliveries if each.due]
-    if winner is None:
-        if due:
-            state = "neither counted nor waits" if replay.customer is None else "did not count"
-            replay.differs("input", f"{name} {purchase_id} at {due[0].position} {state}")
-        if (
-            not replay.traces.still
-        ):  # one may wait or count beyond what was read, and the others conflict with it
-            yield from (Expected(each.source, frozenset((conflict,)), due=False) for each in deliveries)
-        return
+    deliveries = [each for each in all_of_it if replay.traces.may_count(each.position)]
+    winner = replay.winners.get((kind, purchase_id)) or _waiting(replay, kind, purchase_id, deliveries)
+    lost = []
     for each in deliveries:
-        if (each.fact.amount, each.fact.currency) != (winner.fact.amount, winner.fact.currency):
-            yield Expected(each.source, frozenset((conflict,)), each.due)
+        before = [*expiry.hiding(replay, each, all_of_it), *((winner,) if winner else ())]
+        conflicts = [_amount(each) != _amount(other) for other in before if other is not each]
+        counted = each is winner and not any(
+            other.fact == each.fact for other in deliveries if other is not each
+        )
+        if any(conflicts) and not counted:
+            due = each.due and all(conflicts) and each is not winner
+            yield Expected(each.source, frozenset((conflict,)), due)
+        if not before and each.due:
+            lost.append(each)
+    if lost:
+        state = "neither counted nor waits" if replay.customer is None else "did not count"
+        replay.differs("input", f"{name} {purchase_id} at {lost[0].position} {state}")
+    if winner is None and not replay.traces.still:
+        # One may wait or count beyond what was read, and the others conflict with it.
+        yield from (Expected(each.source, frozenset((conflict,)), due=False) for each in deliveries)
+
+
+def _waiting(
+    replay: Replay, kind: str, purchase_id: str, deliveries: Sequence[Delivery[Purchase]]
+) -> Delivery[Purchase] | None:
+    """The delivery that waits."""
+    row = replay.traces.waiting.get((kind, purchase_id))
+    if row is None or source_of(row) in replay.traces.expired:
+        return None
+    found = next((each for each in deliveries if each.position == source_of(row)), None)
+    if found is None:
+        name = "order" if kind == "O" else "payment"
+        replay.causes_missing = True
+        replay.differs("waiting", f"{name} {purchase_id} was never given")
+    return found
+
+
+def _amount(delivery: Delivery[Purchase]) -> tuple[int, str]:
+    return delivery.fact.amount, delivery.fact.currency
 
 
 def _limited(replay: Replay) -> Iterator[Expected]:
@@ -144,7 +168,7 @@ def _check_order_of_waiting(replay: Replay) -> None:
     orders = [
         order
         for order in replay.applied_orders
-        if all(each.at_home for each in replay.orders_by_id[order.fact.id])
+        if replay.traces.came_in_order(replay.orders_by_id[order.fact.id])
     ]
     by_time = [(each.fact.occurred_at, each.position) for each in orders]
     came = [each.position.offset for each in orders]

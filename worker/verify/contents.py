@@ -5,6 +5,7 @@ that change, then results and dead letters, then events, then the ledger and the
 everything that was processed at the stated positions is in the outputs; a result has its events, an event its ledger
 line, and everything its input; and a customer's row is never newer than the events, so it is compared at its version.
 What was processed after the positions is allowed but not demanded. A partition that stood still is compared exactly.
+Inputs that expire move no position, but their customers' rows: a partition whose customers changed did not stand still.
 """
 
 from collections import Counter
@@ -20,7 +21,7 @@ RESULTS, EMAIL_CLAIMS, WAITING = "command_results", "email_claims", "waiting"
 
 
 class Record(NamedTuple):
-    """A record of a topic."""
+    """A record of a topic. timestamp: ms since 1970 UTC."""
 
     topic: str
     partition: int
@@ -28,6 +29,7 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
+    timestamp: int = 0
 
     @property
     def position(self) -> Position:
@@ -48,8 +50,8 @@ class Partition:
 class Shared:
     """What is needed for every partition.
 
-    positions: partition -> topic -> next offset, as they were first read. moving: partitions whose positions were
-    other ones when all was read. cut: (topic, partition) whose oldest records are past their retention. ends: offset
+    positions: partition -> topic -> next offset, as they were first read. moving: partitions that went on, with an
+    input or without one, until all was read. cut: (topic, partition) whose oldest records are past their retention. ends: offset
     after the last record read, per (topic, partition), complete when all partitions were read. forwarded: how often a
     record was sent to the inbox.
     """

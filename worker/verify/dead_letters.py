@@ -13,6 +13,9 @@ _OURS = ("dlq-reason", "dlq-detail", "dlq-topic", "dlq-partition", "dlq-offset")
 NOT_SEEN = "WAITING_LIMIT"
 """The reason after which an input counts as never seen: what becomes of it depends on how much waited at that moment."""
 
+EXPIRED = "WAITING_EXPIRED"
+"""The same after it waited too long, by a worker's clock."""
+
 REFUSED = "CUSTOMER_ERASED"
 """The reason of what came after an erasure: whether it came after depends on how topics were mixed."""
 
@@ -37,9 +40,9 @@ def reason_of(record: Record) -> str:
     return dict(record.headers).get("dlq-reason", b"").decode(errors="replace")
 
 
-def sources_with(reason: str, found: Iterable[Record]) -> set[Position | None]:
-    """Where the originals were that have this reason."""
-    return {source_of(record) for record in found if reason_of(record) == reason}
+def sources_with(reason: str, found: Iterable[Record]) -> dict[Position | None, int]:
+    """Where the originals were that have this reason -> when the last dead letter was written, ms since 1970 UTC."""
+    return {source_of(record): record.timestamp for record in found if reason_of(record) == reason}
 
 
 def compare(

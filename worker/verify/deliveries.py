@@ -27,7 +27,8 @@ Fact = TypeVar("Fact", Command, Purchase)
 
 _INBOX_KIND = "inbox-kind"
 _SOURCE = ("inbox-source-topic", "inbox-source-partition", "inbox-source-offset")
-_SOURCE_KEY = "inbox-source-key"
+_SOURCE_TIMESTAMP, _SOURCE_KEY = "inbox-source-timestamp", "inbox-source-key"
+_ENVELOPE = (_INBOX_KIND, *_SOURCE, _SOURCE_TIMESTAMP, _SOURCE_KEY)
 _READERS: dict[str, Callable[[bytes, Headers], Command | Purchase]] = {
     "commands": read_command,
     "orders": read_order,
@@ -169,9 +170,8 @@ def original(record: Record) -> Record | None:
     try:
         topic, partition, offset = (headers[name].decode() for name in _SOURCE)
         position = topic, int(partition), int(offset)
+        timestamp = int(headers.get(_SOURCE_TIMESTAMP, record.timestamp))
     except (KeyError, ValueError):
         return None
-    kept = [
-        (name, value) for name, value in record.headers if name not in (_INBOX_KIND, *_SOURCE, _SOURCE_KEY)
-    ]
-    return Record(*position, headers.get(_SOURCE_KEY), record.value, kept)
+    kept = [(name, value) for name, value in record.headers if name not in _ENVELOPE]
+    return Record(*position, headers.get(_SOURCE_KEY), record.value, kept, timestamp)

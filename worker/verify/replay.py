@@ -5,7 +5,9 @@ Where the order comes from:
 - of commands: their results, which are in log order; a result's version says after how many changes it was given;
 - of payments, which publish nothing: the event sequence that their ledger line carries.
 So the version is the clock: each input that changes the customer is one tick, and a result at version v belongs right
-after the v-th change. A redelivered command is answered with its first result and moves nothing.
+after the v-th change. A redelivered command is answered with its first result and moves nothing; after seven days it
+may be forgotten, and then another result is that of a new command. Should that one publish, its events have the ids of
+the first one's (the same input yields the same ids), and are told as doubled.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +20,11 @@ from worker.verify.deliveries import Delivery
 from worker.verify.inputs import Command
 from worker.verify.published import Cause, Event
 from worker.verify.steps import Claimed, Steps
+from worker.verify.text import DAY_MS
 from worker.verify.traces import SPENDING, Result, breaks, caused_by_command
+
+FORGOTTEN_MS = 7 * DAY_MS
+"""How long the result of a command is remembered at least."""
 
 
 class Replay(Steps):
@@ -42,22 +48,31 @@ class Replay(Steps):
 
     def _replay_results(self) -> None:
         first: dict[str, Command] = {}
-        for result in self.traces.results:
+        first_at: dict[str, int] = {}
+        for result, answered_at in zip(self.traces.results, self.traces.answered_at, strict=True):
             command_id = str(result.get("commandId"))
             deliveries = self.commands_by_id.get(command_id)
             if deliveries is None:
                 self.causes_missing = True
                 self.differs("result", f"command {command_id} was never given")
             elif command_id not in first:
-                self.first_results[command_id] = result
+                self.first_results[command_id], first_at[command_id] = result, answered_at
                 first[command_id] = self._first_result(result, deliveries)
-            elif result != self.first_results[command_id]:
+            elif result == self.first_results[command_id]:
+                continue
+            elif answered_at >= first_at[command_id] + FORGOTTEN_MS:
+                self.first_results[command_id], first_at[command_id] = result, answered_at
+                first[command_id] = self._first_result(result, deliveries, again=True)
+            else:
                 self._later_result(result, first[command_id], deliveries)
 
-    def _first_result(self, result: Result, deliveries: Sequence[Delivery[Command]]) -> Command:
+    def _first_result(
+        self, result: Result, deliveries: Sequence[Delivery[Command]], *, again: bool = False
+    ) -> Command:
+        """again: the command had been forgotten, so that it may be any of its deliveries."""
         command = deliveries[0].fact
         self._advance_to(result, command)
-        if not all(
+        if again or not all(
             delivery.at_home for delivery in deliveries
         ):  # which came first is not known: one of them fits
             command = next((each.fact for each in deliveries if self._fits(each.fact, result)), command)

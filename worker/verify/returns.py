@@ -28,7 +28,7 @@ def _waiting(
     replay: Replay, return_id: str, deliveries: Sequence[Delivery[Purchase]]
 ) -> Delivery[Purchase] | None:
     row = replay.traces.waiting.get(("T", return_id))
-    if row is None:
+    if row is None or source_of(row) in replay.traces.expired:
         return None
     found = next((each for each in deliveries if each.position == source_of(row)), None)
     if found is None:
@@ -65,7 +65,8 @@ def _may_repeat_one_that_waited(
     replay: Replay, each: Delivery[Purchase], deliveries: Sequence[Delivery[Purchase]]
 ) -> bool:
     """A repeat of one that waits means nothing, also when that one comes to nothing in the end."""
-    came_to_nothing = replay.traces.conflicted | replay.traces.refused
+    traces = replay.traces
+    came_to_nothing = {*traces.conflicted, *traces.refused, *traces.expired}
     return any(
         other.position in came_to_nothing and other.fact.worth == each.fact.worth for other in deliveries
     )

@@ -6,7 +6,8 @@ Rules:
   parts a transaction, and what was committed before, in whatever topic, is before it.
 - The ends are asked in an order that makes the comparison sound: positions, then the tables that change, then results
   and dead letters, then events, then the ledger and the claims, and the inputs last (worker.verify.contents says why).
-  Positions are read once more at the end; a partition whose positions moved in between is compared more gently.
+  Positions are read once more at the end; a partition whose positions moved in between, or whose customers did, is
+  compared more gently.
 - One partition number at a time is held in memory.
 """
 
@@ -101,7 +102,7 @@ class Snapshot:
             ends=self._last,
         )
         after = await self._positions()
-        shared.moving = {
+        shared.moving = await self._changed_customers() | {
             number for number in range(catalogue.partitions) if positions[number] != after[number]
         }
         return shared
@@ -189,6 +190,11 @@ class Snapshot:
         self._ends |= stable
         return stable
 
+    async def _changed_customers(self) -> set[int]:
+        """Partitions whose customers changed since the end of their table was stated."""
+        ends = await self._committed.end_offsets(self._all(self._changelog(CUSTOMERS)))
+        return {tp.partition for tp, end in ends.items() if end != self._ends[tp]}
+
     async def _positions(self) -> dict[int, dict[str, int]]:
         await self._state_ends(self._changelog(POSITIONS))
         table = await self._table(POSITIONS)
@@ -250,5 +256,11 @@ class Snapshot:
 
 def _plain(record: Any) -> Record:
     return Record(
-        record.topic, record.partition, record.offset, record.key, record.value, tuple(record.headers)
+        record.topic,
+        record.partition,
+        record.offset,
+        record.key,
+        record.value,
+        tuple(record.headers),
+        record.timestamp,
     )

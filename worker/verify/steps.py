@@ -71,7 +71,8 @@ class Steps:
 
     def _apply_order(self, group: Sequence[Event]) -> None:
         head = group[0]
-        deliveries = [each for each in self.orders_by_id.get(str(head.order_id), []) if self._may_count(each)]
+        all_of_it = self.orders_by_id.get(str(head.order_id), [])
+        deliveries = [each for each in all_of_it if self._may_count(each)]
         causes = [each for each in deliveries if each.fact.event_id == head.causationid]
         if not causes or self.customer is None:
             self.causes_missing |= not causes
@@ -88,7 +89,7 @@ class Steps:
             self._skip(group)
             return
         delivery = causes[0]
-        if all(each.at_home for each in deliveries):
+        if self.traces.came_in_order(all_of_it):
             if delivery is not deliveries[0]:
                 self.differs("event", f"{head}: an earlier delivery of the order should have counted")
         else:  # which came first is not known: the event says which counted
@@ -220,7 +221,7 @@ class Steps:
                 self.causes_missing = True
                 self.differs("ledger", f"payment {payment_id}: no payment caused it")
                 continue
-            if not all(each.at_home for each in deliveries):
+            if not self.traces.came_in_order(payments_by_id[payment_id]):
                 same = [each for each in deliveries if [each.fact.amount, each.fact.currency] == line[:2]]
                 deliveries = same or deliveries
             self.winners["P", payment_id] = deliveries[0]

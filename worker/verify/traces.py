@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from worker.verify.inputs import Position
+from worker.verify.deliveries import Delivery
+from worker.verify.inputs import Position, Purchase
 from worker.verify.published import Event
 
 SPENDING = "CustomerSpendingUpdatedEvent"
@@ -18,26 +19,37 @@ Result = Mapping[str, Any]
 class Traces:
     """ledger, waiting, remembered: rows by (kind, id), (kind, id), commandId. row: of the customers table.
 
-    limited: positions of dead letters after which an input counts as never seen. refused: of those that say that the
-    customer was erased. conflicted: of those that say that a return conflicts. granted: claim id -> whether the email
-    was free; None where that cannot be known any more. still: nothing was processed while all this was read.
+    answered_at: when each result was written. limited: positions of dead letters after which an input counts as never
+    seen; expired: the same after it waited; refused: of those that say that the customer was erased; conflicted: of those
+    that say that a return conflicts; each with when it was written. granted: claim id -> whether the email was free; None
+    where that cannot be known any more. still: nothing was processed while all this was read. Times in ms since 1970 UTC.
     """
 
     events: list[Event] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
+    answered_at: list[int] = field(default_factory=list)
     row: Mapping[str, Any] = field(default_factory=dict)
     ledger: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
     waiting: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     remembered: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    limited: set[Position | None] = field(default_factory=set)
-    refused: set[Position | None] = field(default_factory=set)
-    conflicted: set[Position | None] = field(default_factory=set)
+    limited: Mapping[Position | None, int] = field(default_factory=dict)
+    expired: Mapping[Position | None, int] = field(default_factory=dict)
+    refused: Mapping[Position | None, int] = field(default_factory=dict)
+    conflicted: Mapping[Position | None, int] = field(default_factory=dict)
     granted: Mapping[str, bool] | None = field(default_factory=dict)
     still: bool = True
 
     def may_count(self, position: Position) -> bool:
         """Whether no dead letter says that the input there was turned away before it was looked at."""
-        return position not in self.limited and position not in self.refused
+        return not any(position in told for told in (self.limited, self.expired, self.refused))
+
+    def came_in_order(self, deliveries: Iterable[Delivery[Purchase]]) -> bool:
+        """Whether the first of these deliveries of one input had to count: they came one after the other, and none of
+        them hid others while it waited in vain."""
+        counting = [each for each in deliveries if self.may_count(each.position)]
+        return all(each.at_home for each in counting) and not any(
+            each.position in self.expired for each in deliveries
+        )
 
     @property
     def pending_command(self) -> Mapping[str, Any]:

@@ -32,6 +32,7 @@ class Verification:
         self._sorter = Sorter(shared, self._report)
         self._limited = dead_letters.sources_with(dead_letters.NOT_SEEN, shared.dead_letters)
         self._conflicted = dead_letters.sources_with(dead_letters.CONFLICTED, shared.dead_letters)
+        self._expired = dead_letters.sources_with(dead_letters.EXPIRED, shared.dead_letters)
         self._refused = dead_letters.sources_with(dead_letters.REFUSED, shared.dead_letters)
         self._expected_dead: list[Expected] = list(self._log.dead)
         self._claims: list[Claimed] = []
@@ -88,8 +89,8 @@ class Verification:
     def _customer(self, customer_id: str, told: Told, traces: Traces, *, still: bool) -> None:
         shared = self._shared
         traces.still = still
-        traces.limited, traces.refused = self._limited, self._refused
-        traces.conflicted = self._conflicted
+        traces.limited, traces.expired = self._limited, self._expired
+        traces.refused, traces.conflicted = self._refused, self._conflicted
         cut_claims = shared.is_cut(shared.catalogue.email_claims.name)
         traces.granted = None if cut_claims else self._log.granted.get(customer_id, {})
         replay = Replay(customer_id, told, traces, self._rules).run()
@@ -143,6 +144,7 @@ class Verification:
             if record.key != customer_id.encode():
                 self._report.differs("result", str(record.position), "(record key)")
             of(customer_id).results.append(result)
+            of(customer_id).answered_at.append(record.timestamp)
         self._read_tables(contents, of)
         return found
 

@@ -2,7 +2,7 @@
 
 A customer's partition claims an email from the partition of its hash (topic customer.email-claims, key: the hash) and
 is answered through customer.inbox (key: the customerId). The inbox also carries inputs that came with another key or
-on another partition; their first position travels in headers.
+on another partition; their first position and timestamp (ms since 1970 UTC) travel in headers.
 """
 
 import msgspec
@@ -13,8 +13,9 @@ KIND = "inbox-kind"
 SOURCE_TOPIC = "inbox-source-topic"
 SOURCE_PARTITION = "inbox-source-partition"
 SOURCE_OFFSET = "inbox-source-offset"
+SOURCE_TIMESTAMP = "inbox-source-timestamp"
 SOURCE_KEY = "inbox-source-key"
-ENVELOPE = frozenset({KIND, SOURCE_TOPIC, SOURCE_PARTITION, SOURCE_OFFSET, SOURCE_KEY})
+ENVELOPE = frozenset({KIND, SOURCE_TOPIC, SOURCE_PARTITION, SOURCE_OFFSET, SOURCE_TIMESTAMP, SOURCE_KEY})
 
 
 class ClaimEmail(msgspec.Struct, frozen=True, tag=True):
