@@ -35,11 +35,6 @@ def annual_spending(customer: Customer, currency: str) -> int:
     return sum(annual_at(spending, last_day) for spending in _counting(customer, currency))
 
 
-def figures(spending: Spending | None, last_day: int) -> tuple[int, int]:
-    """Its total, and its annual with the year that ends on last_day; zeros for None."""
-    return (0, 0) if spending is None else (spending.total, annual_at(spending, last_day))
-
-
 def annual_at(spending: Spending, last_day: int) -> int:
     """What remains of `annual` when the window moves on to end on last_day (>= annual_day, and nothing spent since)."""
     moved = last_day - spending.annual_day
