@@ -103,4 +103,6 @@ def _has_expired(batch: Batch, timestamp: int) -> bool:
 
 
 def _expired() -> DeadLettered:
-    return DeadLettered(DeadLetterReason.WAITING_EXPIRED, f"waited {WAITING_DAYS} days for its customer or its order")
+    return DeadLettered(
+        DeadLetterReason.WAITING_EXPIRED, f"waited {WAITING_DAYS} days for its customer or its order"
+    )

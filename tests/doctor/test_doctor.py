@@ -92,6 +92,22 @@ def test_a_sound_installation_has_no_fault_and_no_warning(doctor, sound, redis):
     assert areas == {"configuration", "rules", "disk", "web", "broker", "clock", "topics", "redis"}
 
 
+def test_the_currencies_that_have_rates_are_named(doctor, tmp_path):
+    rules = tmp_path / "rules.toml"
+    rules.write_text("""
+[[rules]]
+version = "1"
+effective_from = 1970-01-01
+currency = "USD"
+amount_per_point = "10.00"
+levels = { SILVER = "500.00", GOLD = "2000.00", PLATINUM = "5000.00" }
+vip = { annual_spending = "10000.00", days = 365 }
+rates = { JPY = "0.0067", EUR = "1.10" }
+""")
+    told = doctor(RULES_FILE=str(rules)).told("ok")
+    assert any("USD, in 1 version, with rates for EUR, JPY." in finding for finding in told)
+
+
 def test_ten_planted_faults_are_all_named_with_what_to_do(doctor, broken, tmp_path):
     rules = tmp_path / "rules.toml"
     rules.write_text('[[rules]]\nversion = "1"\n')

@@ -50,7 +50,7 @@ def test_an_order_with_a_rate_is_spent_in_its_own_currency_and_earns_in_the_rule
             "PURCHASE",
             at("2026-01-15"),
             "1",
-            Converted(11_000, "USD", 11_000, 11_000),
+            converted=Converted(11_000, "USD", 11_000, 11_000),
         ),
         RewardPointsEarned(11, 11, 0, "ORDER_COMPLETED", "o1", 11_000, "USD", "1"),
     )

@@ -1,6 +1,5 @@
 """One seed: traffic, a cluster with a schedule of faults, and the check; calm seeds run twice and must agree; some seeds
-are also verified, some have rules with rates, and in some a month passes.
-"""
+are also verified, some have rules with rates, and in some a month passes."""
 
 import asyncio
 from collections.abc import Sequence

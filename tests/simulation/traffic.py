@@ -269,12 +269,13 @@ class Traffic:
     def _send_return(
         self, customer: str, return_id: str, order_id: str, cents: int, currency: str
     ) -> Message:
+        amount = str(cents) if currency == "JPY" else f"{cents / 100:.2f}"
         value: dict[str, Any] = {
             "eventId": self._id("e"),
             "returnId": return_id,
             "orderId": order_id,
             "customerId": customer,
-            "refundAmount": {"amount": f"{cents / 100:.2f}", "currency": currency},
+            "refundAmount": {"amount": amount, "currency": currency},
             "occurredOn": f"2026-11-{self._random.randrange(1, 25):02d}T00:00:00Z",
         }
         about = (RETURN, customer, return_id, str(cents), currency, value["eventId"], order_id)

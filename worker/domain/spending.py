@@ -38,11 +38,6 @@ def annual_spending(customer: Customer, currency: str) -> int:
     return sum(annual_at(spending, last_day) for spending in _counting(customer, currency))
 
 
-def figures(spending: Spending | None, last_day: int) -> tuple[int, int]:
-    """Its total, and its annual with the year that ends on last_day; zeros for None."""
-    return (0, 0) if spending is None else (spending.total, annual_at(spending, last_day))
-
-
 def net_total(customer: Customer, currency: str) -> int:
     """As total_spending, without what was returned."""
     return sum(net_figures(spending, spending.annual_day)[0] for spending in _counting(customer, currency))
@@ -54,10 +49,9 @@ def net_annual(customer: Customer, currency: str) -> int:
 
 
 def net_figures(spending: Spending, last_day: int) -> tuple[int, int]:
-    """As figures, without what was returned."""
-    total, annual = figures(spending, last_day)
-    returned, returned_annually = returned_at(spending, last_day)
-    return total - returned, annual - returned_annually
+    """Its total, and its annual with the year that ends on last_day, without what was returned."""
+    returned, in_year_returned = returned_at(spending, last_day)
+    return spending.total - returned, annual_at(spending, last_day) - in_year_returned
 
 
 def returned_at(spending: Spending, last_day: int) -> tuple[int, int]:

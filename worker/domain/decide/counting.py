@@ -9,13 +9,13 @@ import msgspec
 from worker.domain.events import Converted, CustomerSpendingUpdated
 from worker.domain.messages import OrderCompleted
 from worker.domain.rules import RuleSet
-from worker.domain.spending import ANNUAL_DAYS, DAY_MS, figures, returned_at
+from worker.domain.spending import ANNUAL_DAYS, DAY_MS, annual_at, returned_at
 from worker.domain.state import Customer, Spending
 
 PURCHASE = "PURCHASE"
 
 
-class Counted(msgspec.Struct, frozen=True):
+class Counted(msgspec.Struct, frozen=True, gc=False):
     """Minor units of the rules' currency: of the order, and, with it, of all that counts since ever and in the year."""
 
     amount: int
@@ -27,44 +27,55 @@ def count_order(
     customer: Customer, order: OrderCompleted, rules: RuleSet
 ) -> tuple[CustomerSpendingUpdated, Counted | None]:
     """The order as spent, and as counted. rules: of its day."""
-    day = order.occurred_at // DAY_MS
+    day, amount, currency = order.occurred_at // DAY_MS, order.amount, order.currency
     last_day = day if customer.last_order_at is None else max(day, customer.last_order_at // DAY_MS)
-    in_year = day > last_day - ANNUAL_DAYS
-    currency = rules.currency
-    before = customer.spending.get(order.currency)
-    total, annual = _with(before, order.amount, last_day, in_year=in_year)
-    returned, returned_annually = returned_at(before, last_day) if before and before.returned else (0, 0)
-    counted, converted = None, None
-    if order.currency == currency:
-        counted = _counted(order.amount, total, annual, customer.converted.get(currency), last_day)
-    elif (amount := rules.counted(order.amount, order.currency)) is not None:
-        so_far = _with(customer.converted.get(currency), amount, last_day, in_year=in_year)
-        converted = Converted(amount, currency, *so_far)
-        counted = _counted(amount, *so_far, customer.spending.get(currency), last_day)
+    total, annual = amount, amount if day > last_day - ANNUAL_DAYS else 0
+    spending = customer.spending.get(currency)
+    returned, in_year_returned = 0, 0
+    if spending is not None:
+        total += spending.total
+        annual += annual_at(spending, last_day)
+        if spending.returned:
+            returned, in_year_returned = returned_at(spending, last_day)
+    converted = None
+    if currency != rules.currency:
+        converted, counted = _converted(customer, order, last_day, rules)
+    elif customer.converted:
+        counted = _beside(customer.converted.get(currency), Counted(amount, total, annual), last_day)
+    else:
+        counted = Counted(amount, total, annual)
     spent = CustomerSpendingUpdated(
-        order.amount,
-        order.currency,
+        amount,
+        currency,
         total - returned,
-        annual - returned_annually,
+        annual - in_year_returned,
         order.order_id,
         PURCHASE,
         order.occurred_at,
         rules.version,
         returned,
-        returned_annually,
+        in_year_returned,
         converted,
     )
     return spent, counted
 
 
-def _with(spending: Spending | None, amount: int, last_day: int, *, in_year: bool) -> tuple[int, int]:
-    total, annual = figures(spending, last_day)
-    return total + amount, annual + amount if in_year else annual
+def _converted(
+    customer: Customer, order: OrderCompleted, last_day: int, rules: RuleSet
+) -> tuple[Converted | None, Counted | None]:
+    amount = rules.counted(order.amount, order.currency)
+    if amount is None:
+        return None, None
+    in_year = amount if order.occurred_at // DAY_MS > last_day - ANNUAL_DAYS else 0
+    of_order = Counted(amount, amount, in_year)
+    so_far = _beside(customer.converted.get(rules.currency), of_order, last_day)
+    converted = Converted(amount, rules.currency, so_far.total, so_far.annual)
+    return converted, _beside(customer.spending.get(rules.currency), so_far, last_day)
 
 
-def _counted(amount: int, total: int, annual: int, beside: Spending | None, last_day: int) -> Counted:
-    """beside: what counts too, converted or not, in the same currency."""
-    if beside is None:
-        return Counted(amount, total, annual)
-    more, more_in_year = figures(beside, last_day)
-    return Counted(amount, total + more, annual + more_in_year)
+def _beside(spending: Spending | None, counted: Counted, last_day: int) -> Counted:
+    """With what that spending adds to the totals."""
+    if spending is None:
+        return counted
+    annual = counted.annual + annual_at(spending, last_day)
+    return Counted(counted.amount, counted.total + spending.total, annual)
