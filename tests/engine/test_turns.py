@@ -1,5 +1,4 @@
-"""Whose batch is next: large ones of all partitions take turns, who waits for an answer does not wait for one, and a
-sweep lets batches go between its steps."""
+"""Whose batch is next: large ones of all partitions take turns, and who waits for an answer does not wait for one."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
