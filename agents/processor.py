@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from agents import commands, email_claims, purchases
+from agents import commands, email_claims, order_index, purchases
 from agents.batch import Batch, Routing
 from tables.waiting import Source
 from worker.domain.rejections import DeadLettered, DeadLetterReason
@@ -14,6 +14,7 @@ from worker.domain.rules import RuleBook
 from worker.engine.unit import Unit
 from worker.spans import Begin
 from worker.wire import claims
+from worker.wire.order_index import decode_owner
 
 Handler = Callable[[Batch, Source], None]
 
@@ -44,6 +45,8 @@ class Processor:
             routing.email_claims: email_claims.claim,
             routing.inbox: self._inbox,
         }
+        if routing.order_index is not None:
+            self._handlers[routing.order_index] = self._order_index
 
     def __call__(self, unit: Unit) -> "Work":
         """Begin a batch."""
@@ -61,10 +64,28 @@ class Processor:
                 raise DeadLettered(DeadLetterReason.UNKNOWN_TYPE, "not a message of the inbox")
             source = _original(record, headers)
             handler = self._forwarded[source.topic]
+            customer_id = headers[claims.CUSTOMER].decode() if claims.CUSTOMER in headers else None
         except (msgspec.DecodeError, RecursionError, ValueError, KeyError) as error:
             raise DeadLettered(DeadLetterReason.UNDECODABLE, "not a message of the inbox") from error
         try:
-            handler(batch, source, True)
+            if customer_id is None:
+                handler(batch, source, True)
+            else:
+                purchases.joined(batch, source, customer_id)
+        except DeadLettered as error:
+            batch.dead_letter(source, error)
+
+    def _order_index(self, batch: Batch, record: Source) -> None:
+        headers = dict(record.headers)
+        try:
+            if headers.get(claims.KIND) != claims.FORWARDED:
+                order_index.owner(batch, decode_owner(record.value))
+                return
+            source = _original(record, headers)
+        except (msgspec.DecodeError, RecursionError, ValueError, KeyError) as error:
+            raise DeadLettered(DeadLetterReason.UNDECODABLE, "not a message of the order index") from error
+        try:
+            order_index.payment(batch, source)
         except DeadLettered as error:
             batch.dead_letter(source, error)
 

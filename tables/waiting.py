@@ -1,8 +1,9 @@
-"""waiting: customerId, kind, id -> an input that waits, as it came.
+"""waiting: customerId (or `of_order`), kind, id -> an input that waits, as it came.
 
 Orders and payments wait for the registration of an unknown customer, keyed by orderId or paymentId so that a repeat is
-recognised; commands wait for the customer's pending email claim, keyed by a counter so that they keep their order.
-The originals are kept because an input may still become a dead letter.
+recognised; payments that name no customer wait for their order in the same way, under `of_order`; commands wait for
+the customer's pending email claim, keyed by a counter so that they keep their order. The originals are kept because an
+input may still become a dead letter.
 """
 
 from collections.abc import Iterator
@@ -44,6 +45,11 @@ class Source(msgspec.Struct, frozen=True):
             record.value,
             tuple(record.headers),
         )
+
+
+def of_order(order_id: str) -> str:
+    """In place of the customerId of what waits for an order. No customerId: ids hold no control characters."""
+    return f"\x01{order_id}"
 
 
 _encode = msgspec.json.Encoder().encode

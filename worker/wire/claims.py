@@ -2,7 +2,7 @@
 
 A customer's partition claims an email from the partition of its hash (topic customer.email-claims, key: the hash) and
 is answered through customer.inbox (key: the customerId). The inbox also carries inputs that came with another key or
-on another partition; their first position travels in headers.
+on another partition; their first position travels in headers. Where an input names no customer, a header does (CUSTOMER).
 """
 
 import msgspec
@@ -14,7 +14,8 @@ SOURCE_TOPIC = "inbox-source-topic"
 SOURCE_PARTITION = "inbox-source-partition"
 SOURCE_OFFSET = "inbox-source-offset"
 SOURCE_KEY = "inbox-source-key"
-ENVELOPE = frozenset({KIND, SOURCE_TOPIC, SOURCE_PARTITION, SOURCE_OFFSET, SOURCE_KEY})
+CUSTOMER = "inbox-customer"
+ENVELOPE = frozenset({KIND, SOURCE_TOPIC, SOURCE_PARTITION, SOURCE_OFFSET, SOURCE_KEY, CUSTOMER})
 
 
 class ClaimEmail(msgspec.Struct, frozen=True, tag=True):
