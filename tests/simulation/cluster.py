@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Sequence
 from random import Random
 
-from agents.batch import Routing
 from tests.agents.world import PARTITIONS
 from tests.simulation.log import SimulatedLog
 from tests.simulation.process import APP_ID, Fate, KeptStores, SimulatedEngine, SimulatedWorker
@@ -30,10 +29,10 @@ class Cluster:
         crashes: float = 0.05,
         max_batch: int = 30,
         kind: type[SimulatedEngine] = SimulatedEngine,
+        payment_join: bool = False,
     ) -> None:
-        self.catalogue = Catalogue(partitions=PARTITIONS)
+        self.catalogue = Catalogue(partitions=PARTITIONS, payment_join=payment_join)
         self.log = SimulatedLog()
-        self.routing = Routing(self.catalogue, PARTITIONS)
         self._random = random
         self._crashes = crashes
         self._max_batch = max_batch
@@ -193,7 +192,7 @@ class Cluster:
                 raise worker.unplanned
 
     def _new(self, name: int) -> SimulatedWorker:
-        return SimulatedWorker(name, self.log, self.routing, self._stores[name], self._kind)
+        return SimulatedWorker(name, self.log, self.catalogue, self._stores[name], self._kind)
 
     def _send(self, message: Message) -> None:
         self.log.append(message.topic, message.partition, message.key, message.value, message.headers)

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-from agents import commands, email_claims, purchases
+from agents import commands, email_claims, order_index, purchases
 from agents.batch import Batch
-from tables import command_results
+from tables import command_results, waiting
 from tables.ledger import CustomerLedger
 from tests.simulation.process import Crash, Fate, SimulatedEngine
 from worker.domain import evolve
@@ -103,6 +104,7 @@ def _name_kept(customer: Customer, event: CustomerErased) -> None:
     customer.name = name
 
 
+_known_to_nobody = SimpleNamespace(**vars(waiting) | {"read": lambda *_: None})
 _answer = Batch.answer
 _erased = evolve._CHANGES[CustomerErased]
 
@@ -132,4 +134,11 @@ CONTROLS = {
         change=_replaced(purchases, "decide_order", _counted_all_the_same)
     ),
     "waiting inputs forgotten": Control(change=_replaced(commands, "release_waiting", lambda *_: None)),
+    "orders not indexed": Control(change=_replaced(purchases, "_index", lambda *_: None)),
+    "payments that wait for their order forgotten": Control(
+        change=_replaced(order_index, "_release", lambda *_: None)
+    ),
+    "repeats of payments that wait for their order not recognised": Control(
+        change=_replaced(order_index, "waiting", _known_to_nobody)
+    ),
 }

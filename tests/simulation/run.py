@@ -1,4 +1,4 @@
-"""One seed: traffic, a cluster with a schedule of faults, and the check; calm seeds run twice and must agree; some seeds are also verified."""
+"""One seed: traffic, a cluster with a schedule of faults, and the check; calm seeds run twice and must agree; some seeds are also verified, some join payments to orders."""
 
 import asyncio
 from random import Random
@@ -15,6 +15,7 @@ from tests.simulation.verified import unverified
 
 _CALM_EVERY = 4
 _VERIFIED_EVERY = 10
+_JOINED_EVERY = 3
 
 
 def run_seed(seed: int, kind: type[SimulatedEngine] = SimulatedEngine) -> list[str]:
@@ -25,24 +26,32 @@ def run_seed(seed: int, kind: type[SimulatedEngine] = SimulatedEngine) -> list[s
 
 async def _run(seed: int, kind: type[SimulatedEngine]) -> list[str]:
     random = Random(f"shape {seed}")
-    calm = seed % _CALM_EVERY == 0
+    calm, join = seed % _CALM_EVERY == 0, seed % _JOINED_EVERY == 1
     partitions = Cluster.partitions
-    traffic = Traffic(seed, random.randint(1, 6), partitions, wild=not calm, again=random.choice((0.05, 0.2)))
+    traffic = Traffic(
+        seed,
+        random.randint(1, 6),
+        partitions,
+        wild=not calm,
+        again=random.choice((0.05, 0.2)),
+        payment_join=join,
+    )
     messages = _reordered(traffic.take(random.randint(20, 130)), random)
     sent = Sent()
     for message in messages:
         sent.note(message)
-    cluster, seen, found = await _play(f"schedule {seed}", messages, sent, kind)
+    cluster, seen, found = await _play(f"schedule {seed}", messages, sent, kind, join=join)
     if seed % _VERIFIED_EVERY == 1:
         found += unverified(cluster)
     if calm and not found:
-        _, other, found = await _play(f"other schedule {seed}", _shuffled(messages, random), sent, kind)
+        shuffled = _shuffled(messages, random)
+        _, other, found = await _play(f"other schedule {seed}", shuffled, sent, kind, join=join)
         found += disagreements(final(seen), final(other))
     return found
 
 
 async def _play(
-    schedule: str, messages: list[Message], sent: Sent, kind: type[SimulatedEngine]
+    schedule: str, messages: list[Message], sent: Sent, kind: type[SimulatedEngine], *, join: bool
 ) -> tuple[Cluster, Seen, list[str]]:
     random = Random(schedule)
     cluster = Cluster(
@@ -51,6 +60,7 @@ async def _play(
         crashes=random.choice((0.0, 0.05, 0.2)),
         max_batch=random.choice((1, 3, 10, 100)),
         kind=kind,
+        payment_join=join,
     )
     await cluster.run(messages)
     seen = Seen(cluster.catalogue, cluster.log.readable, cluster.rows)

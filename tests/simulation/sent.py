@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 COMMANDS, ORDERS, PAYMENTS = "customer.commands", "order.completed", "payment.completed"
 ORDER, PAYMENT = "O", "P"
+NAMELESS = "payment of an order"  # that names no customer
 
 Header = tuple[str, bytes]
 
@@ -32,11 +33,13 @@ class Delivery(NamedTuple):
 
 @dataclass
 class Sent:
-    """What was sent. commands: deliveries per (customerId, commandId); purchases: per (kind, customerId, id);
-    poison: per (reason, digest); keys: causation id -> the id that its events are named after."""
+    """What was sent. commands: deliveries per (customerId, commandId); purchases: per (kind, customerId, id); nameless:
+    payments that name no customer, per (orderId, paymentId); poison: per (reason, digest); keys: causation id -> the id
+    that its events are named after."""
 
     commands: Counter[tuple[str, str]] = field(default_factory=Counter)
     purchases: dict[tuple[str, str, str], list[Delivery]] = field(default_factory=lambda: defaultdict(list))
+    nameless: dict[tuple[str, str], list[Delivery]] = field(default_factory=lambda: defaultdict(list))
     poison: Counter[tuple[str, str]] = field(default_factory=Counter)
     keys: dict[str, str] = field(default_factory=dict)
     count: int = 0
@@ -54,6 +57,11 @@ class Sent:
             delivery = Delivery(int(amount), currency, digest(message.value or b""))
             self.purchases[kind, customer, purchase_id].append(delivery)
             self.keys[event_id] = purchase_id
+        elif kind == NAMELESS:
+            order_id, payment_id, amount, currency, event_id = about
+            delivery = Delivery(int(amount), currency, digest(message.value or b""))
+            self.nameless[order_id, payment_id].append(delivery)
+            self.keys[event_id] = payment_id
         elif about[0]:
             self.poison[about[0], digest(message.value or b"")] += 1
 
