@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from agents.purchases import MAX_WAITING
-from tables import ORDER_INDEX, order_index, waiting
-from tables.order_index import IndexedOrder
+from tables import order_index, waiting
+from tables.order_index import ORDER_INDEX, IndexedOrder
 from tables.rows import Committed
 from tests.agents.world import PARTITIONS, Record, World
 

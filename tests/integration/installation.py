@@ -41,7 +41,7 @@ class Installation:
 
     def __init__(self, bootstrap: str, folder: Path, **settings: str) -> None:
         self.bootstrap = bootstrap
-        self._settings = settings
+        self._more_settings = settings
         self.app_id = f"it-{uuid.uuid4().hex[:8]}"
         self.workers: list[Supervised] = []
         self._folder = folder
@@ -131,7 +131,7 @@ class Installation:
             "DATA_DIR": str(self._folder / name),
             "WEB_PORT": "0",
             "LOG_FORMAT": "json",
-            **self._settings,
+            **self._more_settings,
         }
         return {"PATH": "/usr/bin:/bin"} | {
             f"CUSTOMER_CONTEXT_{key}": value for key, value in settings.items()

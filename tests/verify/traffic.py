@@ -119,7 +119,7 @@ class Traffic:
 
     def _order_to_pay(self) -> str:
         """One that was sent, or one that may be sent soon."""
-        sent = [value["orderId"] for _, value, _ in self._sent if "totalAmount" in value]
+        sent: list[str] = [value["orderId"] for _, value, _ in self._sent if "totalAmount" in value]
         return self._random.choice((*sent[-8:], f"o{self._count + self._random.randrange(2, 9)}"))
 
     def _command(self) -> None:

@@ -123,10 +123,10 @@ class Joins:
 
     def _compare_named(self, excused: set[str]) -> None:
         first: dict[tuple[str, int], int] = {}
-        for owed, order in self._owed.items():
-            if self._named[owed] and order.at_home:
-                where = order.position[:2]
-                first[where] = min(first.get(where, order.position.offset), order.position.offset)
+        for owed, counted in self._owed.items():
+            if self._named[owed] and counted.at_home:
+                where, offset = counted.position[:2], counted.position.offset
+                first[where] = min(first.get(where, offset), offset)
         before = 0
         for order_id, customer_id in sorted(self._owed.keys() | self._named.keys()):
             times, order = self._named[order_id, customer_id], self._owed.get((order_id, customer_id))

@@ -45,7 +45,9 @@ class IndexLog:
         report: Report,
     ) -> None:
         """rows: orderId -> row of the index; waiting: (orderId, paymentId) -> input. What is on its way is left out."""
-        expected = {order_id: (owner, 0) for order_id, owner in self._owners.items()}
+        expected: dict[str, tuple[str | None, int]] = {
+            order_id: (owner, 0) for order_id, owner in self._owners.items()
+        }
         expected_waiting = {}
         for order_id, payments in self._waiting.items():
             expected[order_id] = None, len(payments)
