@@ -64,14 +64,14 @@ class Processor:
                 raise DeadLettered(DeadLetterReason.UNKNOWN_TYPE, "not a message of the inbox")
             source = _original(record, headers)
             handler = self._forwarded[source.topic]
-            customer_id = headers[claims.CUSTOMER].decode() if claims.CUSTOMER in headers else None
+            customer_id = headers.get(claims.CUSTOMER, b"").decode(errors="replace")
         except (msgspec.DecodeError, RecursionError, ValueError, KeyError) as error:
             raise DeadLettered(DeadLetterReason.UNDECODABLE, "not a message of the inbox") from error
         try:
-            if customer_id is None:
-                handler(batch, source, True)
-            else:
+            if customer_id and source.topic == self._routing.payments:
                 purchases.joined(batch, source, customer_id)
+            else:
+                handler(batch, source, True)
         except DeadLettered as error:
             batch.dead_letter(source, error)
 

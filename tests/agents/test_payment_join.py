@@ -239,6 +239,24 @@ def test_what_is_no_message_of_the_order_index_is_a_dead_letter(kind):
     assert (reason, source_of(letter)[0]) == ("UNDECODABLE", b"customer.order-index")
 
 
+@pytest.mark.parametrize("payment_join", [True, False])
+def test_a_header_that_a_sender_calls_like_one_of_the_envelope_says_nothing(payment_join):
+    world = World(payment_join=payment_join)
+    for customer in ("c1", "c2"):
+        world.register(customer)
+    world.order("c1", "o1", "10.00")
+    world.payment("c1", "p1", "10.00", key="another")
+    world.run()
+    for topic, record in [
+        (topic, world.records(topic)[0]) for topic in (world.routing.orders, world.routing.payments)
+    ]:
+        value = (record.value or b"").replace(b"o1", b"o2").replace(b"p1", b"p2")
+        world.produce(topic, value, b"another key", headers=(("inbox-customer", b"c2\xff"),))
+    world.run()
+    assert (world.customer("c1").order_count, paid(world, "c1")) == (2, (2, {"USD": 2_000}))
+    assert world.dead_letters() == []
+
+
 def test_a_payment_that_was_sent_on_before_the_join_was_turned_off_still_counts():
     world = joining()
     world.register("c1")
