@@ -32,7 +32,7 @@ _MAX_CACHED_HOMES = 200_000
 
 
 class Routing:
-    """Topics and homes; shared by all batches of a worker."""
+    """Topics and homes; shared by all batches of a worker. order_index: None where payments are not joined."""
 
     def __init__(self, catalogue: Catalogue, partitions: int) -> None:
         self.commands = catalogue.commands.name
@@ -44,6 +44,7 @@ class Routing:
         self.dead_letters = catalogue.dead_letters.name
         self.inbox = catalogue.inbox.name
         self.email_claims = catalogue.email_claims.name
+        self.order_index = catalogue.order_index.name if catalogue.payment_join else None
         # Somebody waits for what follows from these.
         self.prompt = (self.commands, self.email_claims, self.inbox)
         self._partitions = partitions
@@ -106,9 +107,14 @@ class Batch:
         partition, key = self.routing.home(customer_id)
         if source.partition == partition and source.key == key:
             return True
-        headers = [*source.headers, *_envelope(source)]
-        self.unit.out(self.routing.inbox, partition).append(Outgoing(key, source.value, headers))
+        self.forward(source, self.routing.inbox, customer_id)
         return False
+
+    def forward(self, source: Source, topic: str, to: str, *more: tuple[str, bytes]) -> None:
+        """Send an input as it came to the home of the key `to`, in an envelope with its first position and more."""
+        partition, key = self.routing.home(to)
+        headers = [*source.headers, *_envelope(source), *more]
+        self.unit.out(topic, partition).append(Outgoing(key, source.value, headers))
 
     def record(
         self, row: CustomerRow, key: str, causation: str, correlation: str | None, events: Sequence[Event]

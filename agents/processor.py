@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from agents import commands, email_claims, expiry, purchases
+from agents import commands, email_claims, expiry, order_index, purchases
 from agents.batch import Batch, Routing
 from tables.waiting import Source
 from worker.domain.rejections import DeadLettered, DeadLetterReason
@@ -15,6 +15,7 @@ from worker.engine.sweeping import Swept
 from worker.engine.unit import Unit
 from worker.spans import Begin
 from worker.wire import claims
+from worker.wire.order_index import decode_owner
 
 Handler = Callable[[Batch, Source], None]
 
@@ -46,6 +47,8 @@ class Processor:
             routing.email_claims: email_claims.claim,
             routing.inbox: self._inbox,
         }
+        if routing.order_index is not None:
+            self._handlers[routing.order_index] = self._order_index
 
     def __call__(self, unit: Unit) -> "Work":
         """Begin a batch."""
@@ -74,10 +77,28 @@ class Processor:
                 raise DeadLettered(DeadLetterReason.UNKNOWN_TYPE, "not a message of the inbox")
             source = _original(record, headers)
             handler = self._forwarded[source.topic]
+            customer_id = headers.get(claims.CUSTOMER, b"").decode(errors="replace")
         except (msgspec.DecodeError, RecursionError, ValueError, KeyError) as error:
             raise DeadLettered(DeadLetterReason.UNDECODABLE, "not a message of the inbox") from error
         try:
-            handler(batch, source, True)
+            if customer_id and source.topic == self._routing.payments:
+                purchases.joined(batch, source, customer_id)
+            else:
+                handler(batch, source, True)
+        except DeadLettered as error:
+            batch.dead_letter(source, error)
+
+    def _order_index(self, batch: Batch, record: Source) -> None:
+        headers = dict(record.headers)
+        try:
+            if headers.get(claims.KIND) != claims.FORWARDED:
+                order_index.owner(batch, decode_owner(record.value))
+                return
+            source = _original(record, headers)
+        except (msgspec.DecodeError, RecursionError, ValueError, KeyError) as error:
+            raise DeadLettered(DeadLetterReason.UNDECODABLE, "not a message of the order index") from error
+        try:
+            order_index.payment(batch, source)
         except DeadLettered as error:
             batch.dead_letter(source, error)
 

@@ -17,16 +17,18 @@ from worker.domain.events import Event
 from worker.domain.messages import OrderCompleted, OrderReturned, PaymentCompleted
 from worker.domain.rejections import DeadLettered, DeadLetterReason
 from worker.domain.state import Customer, CustomerRow
-from worker.wire.inputs import decode_order, decode_payment, decode_return
+from worker.engine.unit import Outgoing
+from worker.wire.inputs import NOT_KNOWN_YET, decode_order, decode_payment, decode_return
+from worker.wire.order_index import OrderOwner, encode_owner
 
 MAX_WAITING = 1_000
 
 Purchase = OrderCompleted | PaymentCompleted | OrderReturned
 
-_DECODERS: dict[str, Callable[[bytes, Sequence[tuple[str, bytes]]], Purchase]] = {
-    waiting.ORDER: decode_order,
-    waiting.PAYMENT: decode_payment,
-    waiting.RETURN: decode_return,
+_DECODERS: dict[str, Callable[[Source, str], Purchase]] = {  # of what waits for a customer
+    waiting.ORDER: lambda source, _: decode_order(source.value, source.headers),
+    waiting.PAYMENT: lambda source, customer_id: decode_payment(source.value, source.headers, customer_id),
+    waiting.RETURN: lambda source, _: decode_return(source.value, source.headers),
 }
 _CONFLICTS = {
     waiting.ORDER: DeadLetterReason.ORDER_CONFLICT,
@@ -55,8 +57,21 @@ def order(batch: Batch, source: Source, forwarded: bool = False) -> None:
 
 
 def payment(batch: Batch, source: Source, forwarded: bool = False) -> None:
-    """One record of payment.completed."""
-    _receive(batch, source, decode_payment(source.value, source.headers), forwarded)
+    """One record of payment.completed. One that names no customer goes to its order, where payments are joined."""
+    index = batch.routing.order_index
+    if index is None:
+        _receive(batch, source, decode_payment(source.value, source.headers), forwarded)
+        return
+    completed = decode_payment(source.value, source.headers, NOT_KNOWN_YET)
+    if completed.customer_id == NOT_KNOWN_YET:
+        batch.forward(source, index, completed.order_id)
+    else:
+        _receive(batch, source, completed, forwarded)
+
+
+def joined(batch: Batch, source: Source, customer_id: str) -> None:
+    """A payment that names no customer, at the home of the one whose order it is for."""
+    _receive(batch, source, decode_payment(source.value, source.headers, customer_id), forwarded=True)
 
 
 def returned(batch: Batch, source: Source, forwarded: bool = False) -> None:
@@ -69,16 +84,22 @@ def _receive(batch: Batch, source: Source, purchase: Purchase, forwarded: bool) 
         return
     row = batch.customers.row(purchase.customer_id)
     customer = row.customer
-    if customer is None:
-        _wait(batch, source, purchase, row)
-        return
     if row.waiting and isinstance(purchase, OrderReturned) and _waits_already(batch, purchase):
         return
-    events = count(batch, purchase, row, customer)
-    if events is None:
-        _wait(batch, source, purchase, row)
-    elif events and row.waiting and isinstance(purchase, OrderCompleted):
-        _release_returns(batch, row, customer, purchase.order_id)
+    events = None if customer is None else count(batch, purchase, row, customer)
+    is_new = _wait(batch, source, purchase, row) if events is None else bool(events)
+    if is_new and isinstance(purchase, OrderCompleted):
+        if batch.routing.order_index is not None:
+            _index(batch, batch.routing.order_index, purchase)
+        if row.waiting and customer is not None:
+            _release_returns(batch, row, customer, purchase.order_id)
+
+
+def _index(batch: Batch, topic: str, order: OrderCompleted) -> None:
+    """Say whose the order is where its payments look for it."""
+    partition, key = batch.routing.home(order.order_id)
+    owner = encode_owner(OrderOwner(order.order_id, order.customer_id))
+    batch.unit.out(topic, partition).append(Outgoing(key, owner, batch.trace_headers()))
 
 
 def count(batch: Batch, purchase: Purchase, row: CustomerRow, customer: Customer) -> tuple[Event, ...] | None:
@@ -153,7 +174,7 @@ def _release(batch: Batch, row: CustomerRow, customer: Customer, found: Sequence
 def _waiting(batch: Batch, customer_id: str, kind: str) -> list[_Waiting]:
     decode = _DECODERS[kind]
     return [
-        _Waiting(kind, waiting_id, decode(source.value, source.headers), source)
+        _Waiting(kind, waiting_id, decode(source, customer_id), source)
         for waiting_id, source in waiting.scan(batch.unit, customer_id, kind)
     ]
 
@@ -173,17 +194,18 @@ def _waits_already(batch: Batch, purchase: Purchase) -> bool:
     known = waiting.read(batch.unit, purchase.customer_id, kind, waiting_id)
     if known is None:
         return False
-    earlier = _DECODERS[kind](known.value, known.headers)
+    earlier = _DECODERS[kind](known, purchase.customer_id)
     if (earlier.amount, earlier.currency) != (purchase.amount, purchase.currency):
         raise DeadLettered(_CONFLICTS[kind], "waits already with another amount")
     return True
 
 
-def _wait(batch: Batch, source: Source, purchase: Purchase, row: CustomerRow) -> None:
+def _wait(batch: Batch, source: Source, purchase: Purchase, row: CustomerRow) -> bool:
+    """Let a purchase wait; returns whether it is new. Raises DeadLettered."""
     expiry.of_customer(batch, purchase.customer_id, row)
     expiry.check(batch, source)
     if _waits_already(batch, purchase):
-        return
+        return False
     if row.waiting >= MAX_WAITING:
         raise DeadLettered(
             DeadLetterReason.WAITING_LIMIT, f"{MAX_WAITING} inputs wait for this customer already"
@@ -192,3 +214,4 @@ def _wait(batch: Batch, source: Source, purchase: Purchase, row: CustomerRow) ->
     row.waiting += 1
     row.waiting_since = min(source.timestamp, row.waiting_since or source.timestamp)
     batch.customers.changed(purchase.customer_id, row)
+    return True

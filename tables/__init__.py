@@ -4,6 +4,13 @@ from tables.command_results import COMMAND_RESULTS
 from tables.customers import CUSTOMERS
 from tables.email_claims import EMAIL_CLAIMS
 from tables.ledger import LEDGER
+from tables.order_index import ORDER_INDEX
 from tables.waiting import WAITING
+from worker.engine.unit import Table
 
 ALL = (CUSTOMERS, LEDGER, COMMAND_RESULTS, EMAIL_CLAIMS, WAITING)
+
+
+def needed(*, payment_join: bool) -> tuple[Table, ...]:
+    """The tables of an installation: ALL, and the order index where payments are joined."""
+    return (*ALL, ORDER_INDEX) if payment_join else ALL

@@ -1,9 +1,10 @@
-"""waiting: customerId, kind, id -> an input that waits, as it came.
+"""waiting: customerId (or `of_order`), kind, id -> an input that waits, as it came.
 
 Orders, payments and returns wait for the registration of an unknown customer, keyed by orderId, paymentId or returnId so
-that a repeat is recognised, and returns for their order; commands wait for the customer's pending email claim, keyed by a counter so that they keep their order.
-The originals are kept because an input may still become a dead letter.
-What waits for a registration may expire (agents.expiry); what waits for an email claim is answered soon.
+that a repeat is recognised, and returns for their order; payments that name no customer wait for their order in the same
+way, under `of_order`; commands wait for the customer's pending email claim, keyed by a counter so that they keep their
+order. The originals are kept because an input may still become a dead letter.
+What waits for a registration or an order may expire (agents.expiry); what waits for an email claim is answered soon.
 """
 
 from collections.abc import Iterator
@@ -47,6 +48,11 @@ class Source(msgspec.Struct, frozen=True):
             record.value,
             tuple(record.headers),
         )
+
+
+def of_order(order_id: str) -> str:
+    """In place of the customerId of what waits for an order. No customerId: ids hold no control characters."""
+    return f"\x01{order_id}"
 
 
 class _Stamped(msgspec.Struct):

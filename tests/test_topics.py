@@ -40,7 +40,9 @@ def test_all_holds_the_contracts_topics_and_the_tables_changelogs() -> None:
 def test_the_order_index_is_only_needed_where_payments_are_joined() -> None:
     catalogue = Catalogue(payment_join=True)
     assert catalogue.order_index in catalogue.all([])
+    assert catalogue.order_index in catalogue.consumed
     assert Catalogue().order_index not in Catalogue().all([])
+    assert "customer.order-index" not in {topic.name for topic in Catalogue().consumed}
 
 
 def test_all_but_the_dead_letters_have_the_same_partitions() -> None:
@@ -66,7 +68,7 @@ def test_what_only_we_write_is_stamped_by_the_broker_whose_clock_is_the_one_that
 
 
 def test_whatever_may_hold_an_input_as_it_came_takes_large_records() -> None:
-    catalogue = Catalogue()
+    catalogue = Catalogue(payment_join=True)
     large = [topic for topic in catalogue.all(["customers"]) if "max.message.bytes" in topic.config]
     assert large == [
         catalogue.commands,
@@ -75,6 +77,7 @@ def test_whatever_may_hold_an_input_as_it_came_takes_large_records() -> None:
         catalogue.payments,
         catalogue.dead_letters,
         catalogue.inbox,
+        catalogue.order_index,
         catalogue.changelog("customers"),
     ]
 

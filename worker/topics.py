@@ -77,7 +77,7 @@ class Topic:
 class Catalogue:
     """Every topic of one installation.
 
-    retention_days: how long what is not compacted is kept. payment_join: whether `all` has the order index.
+    retention_days: how long what is not compacted is kept. payment_join: whether there is an order index.
     Raises ValueError for a prefix or app id that makes no legal topic name.
     """
 
@@ -127,7 +127,9 @@ class Catalogue:
             "customer.inbox", internal, "customerId", "messages from another key or partition", large=True
         )
         self.email_claims = topic("customer.email-claims", internal, "hash of the email", "claims, releases")
-        self.order_index = topic("customer.order-index", internal, "orderId", "orders and their payments")
+        self.order_index = topic(
+            "customer.order-index", internal, "orderId", "whose an order is, and its payments", large=True
+        )
 
     def changelog(self, table: str) -> Topic:
         """The compacted topic that holds a table's content: key and value are the table's own."""
@@ -138,7 +140,8 @@ class Catalogue:
     @property
     def consumed(self) -> tuple[Topic, ...]:
         """The topics that a worker reads."""
-        return self.commands, self.orders, self.returns, self.payments, self.inbox, self.email_claims
+        always = self.commands, self.orders, self.returns, self.payments, self.inbox, self.email_claims
+        return (*always, self.order_index) if self.payment_join else always
 
     def all(self, tables: Sequence[str]) -> tuple[Topic, ...]:
         """Every topic that this installation needs, with the changelogs of these tables."""

@@ -38,9 +38,15 @@ class Record(NamedTuple):
 class World:
     """One installation: its logs, its stores, its readers' positions. seed: of the order of turns and batch sizes."""
 
-    def __init__(self, seed: int = 0, rules: RuleBook | None = None, max_batch: int = 100) -> None:
+    def __init__(
+        self,
+        seed: int = 0,
+        rules: RuleBook | None = None,
+        max_batch: int = 100,
+        payment_join: bool = False,
+    ) -> None:
         self.random = random.Random(seed)
-        self.catalogue = Catalogue(partitions=PARTITIONS)
+        self.catalogue = Catalogue(partitions=PARTITIONS, payment_join=payment_join)
         self.routing = Routing(self.catalogue, PARTITIONS)
         self.logs: dict[tuple[str, int], list[Record]] = defaultdict(list)
         self.stores = [MemoryStore() for _ in range(PARTITIONS)]
@@ -50,14 +56,7 @@ class World:
         self._process = Processor(
             self.routing, rules or RuleBook((DEFAULT_RULES,)), lambda *_: None, clock=lambda: self.now
         )
-        self._inputs = [
-            self.routing.commands,
-            self.routing.orders,
-            self.routing.returns,
-            self.routing.payments,
-            self.routing.inbox,
-            self.routing.email_claims,
-        ]
+        self._inputs = [topic.name for topic in self.catalogue.consumed]
 
     # -- what others do
 
@@ -145,6 +144,19 @@ class World:
             "occurredOn": "2026-11-01T12:00:00Z",
         }
         self.produce(self.routing.payments, value, key or customer_id)
+
+    def payment_of_order(
+        self, order_id: str, payment_id: str, amount: str, partition: int | None = None
+    ) -> Record:
+        """Produce a PaymentCompletedEvent that names no customer, keyed by its order."""
+        value = {
+            "eventId": f"e-{payment_id}",
+            "paymentId": payment_id,
+            "orderId": order_id,
+            "amount": {"amount": amount, "currency": "USD"},
+            "occurredOn": "2026-11-01T12:00:00Z",
+        }
+        return self.produce(self.routing.payments, value, order_id, partition)
 
     # -- what the worker does
 

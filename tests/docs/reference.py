@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from api.table import CUSTOMER_OPERATIONS, METRICS, PAGE_OPERATIONS
-from worker.cli.topics import TABLES
+from worker.cli.topics import all_topics
 from worker.domain.rejections import DeadLetterReason, RejectionCode
 from worker.settings import PREFIX, Settings
 from worker.topics import Catalogue
@@ -51,7 +51,8 @@ def page() -> str:
     """The text of docs/contract.md."""
     parts = [
         _INTRODUCTION,
-        "## Topics\n\n`TOPIC_PREFIX` goes before the names, `APP_ID` begins the changelogs'.\n\n" + _topics(),
+        "## Topics\n\n`TOPIC_PREFIX` goes before the names, `APP_ID` begins the changelogs'. The order index "
+        "and its changelog are there only with `PAYMENT_JOIN`.\n\n" + _topics(),
         "## Consumed events\n\nPlain JSON as shown, or CloudEvents 1.0, structured or binary.\n",
         *_messages(
             event.__name__
@@ -74,7 +75,7 @@ def page() -> str:
 def _topics() -> str:
     rows = (
         (f"`{topic.name}`", topic.direction, topic.key, topic.value, str(topic.partitions), topic.cleanup)
-        for topic in Catalogue().all(TABLES)
+        for topic in all_topics(Catalogue(payment_join=True))
     )
     return _table(("topic", "direction", "record key", "value", "partitions", "cleanup"), rows)
 

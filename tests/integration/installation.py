@@ -36,10 +36,12 @@ class Message(NamedTuple):
 
 
 class Installation:
-    """Topics and application id of its own on a shared broker. folder: where its workers keep their data and logs."""
+    """Topics and application id of its own on a shared broker. folder: where its workers keep their data and logs;
+    settings: beside those that every installation here has."""
 
-    def __init__(self, bootstrap: str, folder: Path) -> None:
+    def __init__(self, bootstrap: str, folder: Path, **settings: str) -> None:
         self.bootstrap = bootstrap
+        self._more_settings = settings
         self.app_id = f"it-{uuid.uuid4().hex[:8]}"
         self.workers: list[Supervised] = []
         self._folder = folder
@@ -129,6 +131,7 @@ class Installation:
             "DATA_DIR": str(self._folder / name),
             "WEB_PORT": "0",
             "LOG_FORMAT": "json",
+            **self._more_settings,
         }
         return {"PATH": "/usr/bin:/bin"} | {
             f"CUSTOMER_CONTEXT_{key}": value for key, value in settings.items()
@@ -171,6 +174,18 @@ def order(
         "occurredOn": occurred_on,
     }
     return Message("order.completed", customer.encode() if key is None else key, json.dumps(value).encode())
+
+
+def payment_of_order(order_id: str, payment_id: str, cents: int, key: bytes | None = None) -> Message:
+    """PaymentCompletedEvent in US dollars that names no customer. key: the orderId unless given."""
+    value = {
+        "eventId": f"event of {payment_id}",
+        "paymentId": payment_id,
+        "orderId": order_id,
+        "amount": {"amount": f"{cents // 100}.{cents % 100:02d}", "currency": "USD"},
+        "occurredOn": "2026-05-01T12:01:00Z",
+    }
+    return Message("payment.completed", order_id.encode() if key is None else key, json.dumps(value).encode())
 
 
 def payment(customer: str, payment_id: str, order_id: str, cents: int) -> Message:

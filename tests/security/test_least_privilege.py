@@ -39,7 +39,7 @@ from tests.records import create_topics, read
 from tests.security.secured import Secured
 from worker.acls import running
 from worker.admin import ensure_topics
-from worker.cli.topics import TABLES
+from worker.cli.topics import all_topics
 from worker.settings import Settings
 from worker.topics import Catalogue
 
@@ -56,9 +56,9 @@ Attempt = Callable[[Client], Awaitable[None]]
 @pytest.fixture(scope="module")
 def granted(secured: Secured) -> None:
     """The topics, made by an administrator, and the printed ACLs."""
-    asyncio.run(ensure_topics({"bootstrap_servers": secured.plaintext}, TOPICS.all(TABLES), 1))
+    asyncio.run(ensure_topics({"bootstrap_servers": secured.plaintext}, all_topics(TOPICS), 1))
     create_topics(secured.plaintext, 1, {FOREIGN: {}})
-    secured.allow(USER, running(TOPICS, TOPICS.all(TABLES)))
+    secured.allow(USER, running(TOPICS, all_topics(TOPICS)))
 
 
 @pytest.fixture(scope="module")

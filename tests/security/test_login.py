@@ -9,7 +9,7 @@ import pytest
 
 from tests.security.secured import Secured
 from worker.acls import Acl, Resource, creating, running
-from worker.cli.topics import TABLES
+from worker.cli.topics import all_topics
 from worker.topics import Catalogue
 
 LOGIN = Catalogue(topic_prefix="login.", app_id="login", partitions=1)
@@ -40,7 +40,7 @@ def console(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str
 
 @pytest.fixture(scope="module", autouse=True)
 def allowed(secured: Secured) -> None:
-    topics = LOGIN.all(TABLES)
+    topics = all_topics(LOGIN)
     for user in ("plain-user", "scram-user"):
         secured.allow(user, (*running(LOGIN, topics), *creating(topics)))
     made = console("topics", **secured.client_settings("scram-user", "SCRAM-SHA-512"))
@@ -129,7 +129,7 @@ def test_the_doctor_finds_nothing_wrong_with_least_privilege(secured, tmp_path):
 
 
 def test_every_client_of_the_console_logs_in(secured, tmp_path):
-    topics = LOGIN.all(TABLES)
+    topics = all_topics(LOGIN)
     inputs = [Acl(Resource.TOPIC, topic.name, ("Write",)) for topic in (LOGIN.orders, LOGIN.commands)]
     reading = [Acl(Resource.TOPIC, topic.name, ("Read",)) for topic in topics]
     secured.allow("plain-user", (*inputs, *reading))

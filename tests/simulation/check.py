@@ -15,8 +15,10 @@ import msgspec
 
 from tables.command_results import RememberedResult
 from tables.email_claims import Claim
+from tables.order_index import IndexedOrder
+from tables.waiting import of_order
 from tests.domain.oracle import expected
-from tests.simulation import erasures, expiries, returns
+from tests.simulation import erasures, expiries, joined, returns
 from tests.simulation.sent import ORDER, PAYMENT, RETURN, Sent, digest
 from worker.domain.messages import OrderCompleted
 from worker.domain.rules import DEFAULT_RULES, RuleSet
@@ -72,6 +74,11 @@ class Seen:
         }
         self.waiting = {tuple(key.decode().split("\0")): value for key, value in table("waiting").items()}
 
+        self.index: dict[str, IndexedOrder] | None = None  # None where payments are not joined
+        if catalogue.payment_join:
+            indexed = msgspec.json.Decoder(IndexedOrder).decode
+            self.index = {key.decode(): indexed(value) for key, value in table("order_index").items()}
+
     @property
     def customers(self) -> dict[str, Customer]:
         """Everybody who was ever registered."""
@@ -85,10 +92,11 @@ class Seen:
 
 def differences(seen: Seen, sent: Sent, rules: Sequence[RuleSet] = (DEFAULT_RULES,)) -> list[str]:
     """Every way in which what was seen is wrong; no personal data."""
-    of_returns = (returns.lost, returns.wrong)
-    of_the_past = (erasures.left_of, expiries.left_of)
-    checks = (_events, _ledgers, _emails, *of_returns, *of_the_past, _answers, _nothing_waits)
+    sent = joined.told(seen, sent)
     unexpired = expiries.unexpired(seen, sent)
+    of_returns = (returns.lost, returns.wrong)
+    left = (erasures.left_of, expiries.left_of, joined.left_of, _nothing_waits)
+    checks = (_events, _ledgers, _emails, *of_returns, *left, _answers)
     found = [difference for check in checks for difference in check(seen, unexpired)]
     found += _states(seen, unexpired, rules)
     return found + _dead_letters(seen, sent, unexpired)
@@ -244,7 +252,7 @@ def _answers(seen: Seen, sent: Sent) -> Iterable[str]:
 
 
 def _nothing_waits(seen: Seen, sent: Sent) -> Iterable[str]:
-    waiting = Counter(key[0] for key in seen.waiting)
+    waiting = Counter(key[0] for key in seen.waiting if not key[0].startswith(of_order("")))
     for name, row in seen.rows.items():
         if row.pending is not None or row.queued:
             yield f"{name} still waits for an email claim"
@@ -252,7 +260,7 @@ def _nothing_waits(seen: Seen, sent: Sent) -> Iterable[str]:
             yield f"{name} says {row.waiting} inputs wait, but {waiting[name]} do"
         if row.customer is not None and any(key[0] == name and key[1] != RETURN for key in seen.waiting):
             yield f"inputs of {name} wait for a registration that was there"
-    yield from (f"{key[1]} of {key[0]} waits in no row" for key in seen.waiting if key[0] not in seen.rows)
+    yield from (f"inputs of {name} wait in no row" for name in waiting.keys() - seen.rows.keys())
 
 
 def _dead_letters(seen: Seen, sent: Sent, unexpired: Sent) -> list[str]:
@@ -260,12 +268,18 @@ def _dead_letters(seen: Seen, sent: Sent, unexpired: Sent) -> list[str]:
         (reason, value.decode() if _DIGEST.fullmatch(value) else digest(value))
         for reason, value in seen.dead_letters
     )
-    wanted = Counter(sent.poison) + expiries.letters(seen, sent, got, _CONFLICTS)
+    wanted = (
+        Counter(sent.poison) + expiries.letters(seen, sent, got, _CONFLICTS) + joined.conflicts(seen, sent)
+    )
+    nameless = {payment_id for _, payment_id in sent.nameless}
     erased = seen.erased
     for (kind, customer, purchase_id), deliveries in unexpired.purchases.items():
         line = seen.ledger[customer].get((kind, purchase_id))
         if kind == RETURN:
             wanted += returns.refused(seen, got, customer, purchase_id, deliveries)
+            continue
+        if customer in erased and line is None and kind == PAYMENT and purchase_id in nameless:
+            wanted += joined.refused(got, deliveries)
             continue
         if customer in erased:
             wanted += erasures.refused(got, _CONFLICTS[kind], line, deliveries)

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Sequence
 from random import Random
 
-from agents.batch import Routing
 from tests.agents.world import PARTITIONS
 from tests.simulation.log import SimulatedLog
 from tests.simulation.process import APP_ID, Fate, KeptStores, SimulatedEngine, SimulatedWorker
@@ -35,10 +34,10 @@ class Cluster:
         max_batch: int = 30,
         kind: type[SimulatedEngine] = SimulatedEngine,
         rules: RuleBook | None = None,
+        payment_join: bool = False,
     ) -> None:
-        self.catalogue = Catalogue(partitions=PARTITIONS)
+        self.catalogue = Catalogue(partitions=PARTITIONS, payment_join=payment_join)
         self.log = SimulatedLog()
-        self.routing = Routing(self.catalogue, PARTITIONS)
         self._random = random
         self._crashes = crashes
         self._max_batch = max_batch
@@ -206,7 +205,8 @@ class Cluster:
                 raise worker.unplanned
 
     def _new(self, name: int) -> SimulatedWorker:
-        return SimulatedWorker(name, self.log, self.routing, self._stores[name], self._kind, self._rules)
+        stores = self._stores[name]
+        return SimulatedWorker(name, self.log, self.catalogue, stores, self._kind, self._rules)
 
     def _send(self, message: Message) -> None:
         self.log.append(message.topic, message.partition, message.key, message.value, message.headers)

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-from agents import commands, email_claims, expiry, purchases
+from agents import commands, email_claims, expiry, order_index, purchases
 from agents.batch import Batch
 from agents.processor import Processor
-from tables import command_results
+from tables import command_results, waiting
 from tables.ledger import CustomerLedger
 from tables.waiting import Source
 from tests.simulation.process import Crash, Fate, SimulatedEngine
@@ -117,6 +118,7 @@ def _rounded_up(rules: RuleSet, amount: int, currency: str) -> int | None:
     return counted if counted is None or currency == rules.currency else counted + 1
 
 
+_known_to_nobody = SimpleNamespace(**vars(waiting) | {"read": lambda *_: None})
 _answer = Batch.answer
 _counted = RuleSet.counted
 _erased = evolve._CHANGES[CustomerErased]
@@ -158,4 +160,11 @@ CONTROLS = {
     "sweep off": Control(change=_replaced(Processor, "sweep", lambda *_: Swept(last=True))),
     "results never forgotten": Control(change=_replaced(expiry, "_sweep_result", lambda *_: None)),
     "what expired was seen": Control(change=_replaced(expiry, "_expire", _expired_and_kept)),
+    "orders not indexed": Control(change=_replaced(purchases, "_index", lambda *_: None)),
+    "payments that wait for their order forgotten": Control(
+        change=_replaced(order_index, "_release", lambda *_: None)
+    ),
+    "repeats of payments that wait for their order not recognised": Control(
+        change=_replaced(order_index, "waiting", _known_to_nobody)
+    ),
 }

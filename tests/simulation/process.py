@@ -16,8 +16,8 @@ import structlog
 
 from agents.batch import Routing
 from agents.processor import Processor
-from tables import ALL
-from tests.agents.world import Record
+from tables import needed
+from tests.agents.world import PARTITIONS, Record
 from tests.simulation.log import Place, SimulatedConsumer, SimulatedLog, SimulatedProducer
 from worker.domain.rules import RuleBook
 from worker.engine import engine, partition, restore
@@ -26,6 +26,7 @@ from worker.engine.exits import ExitCode
 from worker.engine.partition import Pace
 from worker.engine.store import MemoryStore, Store
 from worker.engine.unit import Unit
+from worker.topics import Catalogue
 
 APP_ID = "customer-context"
 _PACE = Pace(build_s=0.0, max_records=1_000, queue_records=100_000, deadline_s=60.0)
@@ -86,7 +87,7 @@ class SimulatedWorker:
 
     name: int
     log: SimulatedLog
-    routing: Routing
+    catalogue: Catalogue
     stores: KeptStores
     kind: type[SimulatedEngine]
     rules: RuleBook
@@ -100,22 +101,16 @@ class SimulatedWorker:
     def __post_init__(self) -> None:
         self.awake = asyncio.Event()
         self.awake.set()
-        self.inputs = (
-            self.routing.commands,
-            self.routing.orders,
-            self.routing.returns,
-            self.routing.payments,
-            self.routing.inbox,
-            self.routing.email_claims,
-        )
-        processor = Processor(self.routing, self.rules, lambda *_: None, clock=lambda: self.log.now)
+        self.inputs = tuple(topic.name for topic in self.catalogue.consumed)
+        routing = Routing(self.catalogue, PARTITIONS)
+        processor = Processor(routing, self.rules, lambda *_: None, clock=lambda: self.log.now)
         self.engine = self.kind(
             app_id=APP_ID,
             client={},
             stores=self.stores,
-            tables=ALL,
+            tables=needed(payment_join=self.catalogue.payment_join),
             inputs=self.inputs,
-            prompt=self.routing.prompt,
+            prompt=routing.prompt,
             process=processor,
             sweep=processor.sweep,
             pace=_PACE,

@@ -1,5 +1,5 @@
 """One seed: traffic, a cluster with a schedule of faults, and the check; calm seeds run twice and must agree; some seeds
-are also verified, some have rules with rates, and in some a month passes."""
+are also verified, some have rules with rates, in some a month passes, and some join payments to orders."""
 
 import asyncio
 from collections.abc import Sequence
@@ -25,6 +25,7 @@ _VERIFIED_EVERY = 10
 _RATES_EVERY = 3
 _RATES = Path(__file__).with_name("rates.toml")
 _AGED_EVERY = 3
+_JOINED_EVERY = 3
 
 
 def run_seed(seed: int, kind: type[SimulatedEngine] = SimulatedEngine) -> list[str]:
@@ -35,9 +36,16 @@ def run_seed(seed: int, kind: type[SimulatedEngine] = SimulatedEngine) -> list[s
 
 async def _run(seed: int, kind: type[SimulatedEngine]) -> list[str]:
     random = Random(f"shape {seed}")
-    calm = seed % _CALM_EVERY == 0
+    calm, join = seed % _CALM_EVERY == 0, seed % _JOINED_EVERY == 2
     partitions = Cluster.partitions
-    traffic = Traffic(seed, random.randint(1, 6), partitions, wild=not calm, again=random.choice((0.05, 0.2)))
+    traffic = Traffic(
+        seed,
+        random.randint(1, 6),
+        partitions,
+        wild=not calm,
+        again=random.choice((0.05, 0.2)),
+        payment_join=join,
+    )
     messages = _reordered(traffic.take(random.randint(20, 130)), random)
     later: list[Message] = []
     if seed % _AGED_EVERY == 1 and not calm:
@@ -45,12 +53,12 @@ async def _run(seed: int, kind: type[SimulatedEngine]) -> list[str]:
     sent = _noted(messages, later)
     rules_file = _RATES if seed % _RATES_EVERY == 1 else None
     rules = _rules(rules_file)
-    cluster, seen, found = await _play(f"schedule {seed}", messages, sent, kind, rules, later)
+    cluster, seen, found = await _play(f"schedule {seed}", messages, sent, kind, rules, later, join=join)
     if seed % _VERIFIED_EVERY == 1:
         found += unverified(cluster, rules_file)
     if calm and not found:
         shuffled = _shuffled(messages, random)
-        _, other, found = await _play(f"other schedule {seed}", shuffled, sent, kind, rules)
+        _, other, found = await _play(f"other schedule {seed}", shuffled, sent, kind, rules, join=join)
         found += disagreements(final(seen), final(other))
     return found
 
@@ -91,6 +99,8 @@ async def _play(
     kind: type[SimulatedEngine],
     rules: RuleBook,
     later: Sequence[Message] = (),
+    *,
+    join: bool,
 ) -> tuple[Cluster, Seen, list[str]]:
     random = Random(schedule)
     cluster = Cluster(
@@ -100,6 +110,7 @@ async def _play(
         max_batch=random.choice((1, 3, 10, 100)),
         kind=kind,
         rules=rules,
+        payment_join=join,
     )
     await cluster.run(messages, later)
     seen = Seen(cluster.catalogue, cluster.log.readable, cluster.rows)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 COMMANDS, ORDERS, PAYMENTS = "customer.commands", "order.completed", "payment.completed"
 RETURNS = "order.returned"
 ORDER, PAYMENT, RETURN = "O", "P", "T"
+NAMELESS = "payment of an order"  # that names no customer
 
 Header = tuple[str, bytes]
 
@@ -34,13 +35,15 @@ class Delivery(NamedTuple):
 
 @dataclass
 class Sent:
-    """What was sent. commands: deliveries per (customerId, commandId); purchases: per (kind, customerId, id);
-    poison: per (reason, digest); keys: causation id -> the id that its events are named after. aged: of the purchases,
-    those that had been sent when so much time passed that what waited for its customer expired; registered_by: seconds
-    since 1970, by which a customer of theirs had to be registered."""
+    """What was sent. commands: deliveries per (customerId, commandId); purchases: per (kind, customerId, id); nameless:
+    payments that name no customer, per (orderId, paymentId); poison: per (reason, digest); keys: causation id -> the id
+    that its events are named after. aged: of the purchases, those that had been sent when so much time passed that what
+    waited for its customer expired; registered_by: seconds since 1970, by which a customer of theirs had to be registered.
+    """
 
     commands: Counter[tuple[str, str]] = field(default_factory=Counter)
     purchases: dict[tuple[str, str, str], list[Delivery]] = field(default_factory=lambda: defaultdict(list))
+    nameless: dict[tuple[str, str], list[Delivery]] = field(default_factory=lambda: defaultdict(list))
     poison: Counter[tuple[str, str]] = field(default_factory=Counter)
     keys: dict[str, str] = field(default_factory=dict)
     aged: dict[tuple[str, str, str], list[Delivery]] = field(default_factory=dict)
@@ -60,6 +63,11 @@ class Sent:
             delivery = Delivery(int(amount), currency, digest(message.value or b""), *of_order)
             self.purchases[kind, customer, purchase_id].append(delivery)
             self.keys[event_id] = purchase_id
+        elif kind == NAMELESS:
+            order_id, payment_id, amount, currency, event_id = about
+            delivery = Delivery(int(amount), currency, digest(message.value or b""))
+            self.nameless[order_id, payment_id].append(delivery)
+            self.keys[event_id] = payment_id
         elif about[0]:
             self.poison[about[0], digest(message.value or b"")] += 1
 

@@ -18,7 +18,18 @@ from uuid import NAMESPACE_DNS, uuid5
 from aiokafka.partitioner import murmur2
 
 from tests.simulation.poison import BROKEN, Poison
-from tests.simulation.sent import COMMANDS, ORDER, ORDERS, PAYMENT, PAYMENTS, RETURN, RETURNS, Header, Message
+from tests.simulation.sent import (
+    COMMANDS,
+    NAMELESS,
+    ORDER,
+    ORDERS,
+    PAYMENT,
+    PAYMENTS,
+    RETURN,
+    RETURNS,
+    Header,
+    Message,
+)
 
 _NAMESPACE = uuid5(NAMESPACE_DNS, "customer-context")
 _NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -31,7 +42,8 @@ _YEN = ("0", "149", "1492", "1493", "74627", "746269")
 
 class Traffic:
     """An endless stream of messages. customers: how many; wild: see above; poison: share of broken messages;
-    again: share of messages that were sent before; tag: part of every id, so that runs can share topics."""
+    again: share of messages that were sent before; tag: part of every id, so that runs can share topics; payment_join:
+    whether payments need not name a customer."""
 
     def __init__(
         self,
@@ -44,12 +56,14 @@ class Traffic:
         again: float = 0.1,
         tag: str = "",
         corpus: tuple[Poison, ...] = BROKEN,
+        payment_join: bool = False,
     ) -> None:
         self._random = random.Random(f"traffic {seed}")
         self._partitions = partitions
         self._wild = wild
         self._poison, self._again = poison, again
         self._corpus = corpus
+        self._payment_join = payment_join
         self._customers = [f"{tag}c{n}" for n in range(customers)]
         self._erasable = self._customers[::_ERASABLE_EVERY]
         self._emails = [f"{tag}{n}@example.com" for n in range(max(4, customers))]
@@ -226,6 +240,8 @@ class Traffic:
 
     def _payment(self) -> Message:
         pick = self._random.choice
+        if self._payment_join and self._random.random() < 0.7:
+            return self._nameless(*self._what_to_pay())
         customer, payment_id, cents = pick(self._customers), self._id("p"), self._random.randrange(50_000)
         value: dict[str, Any] = {
             "eventId": self._id("e"),
@@ -280,6 +296,30 @@ class Traffic:
         }
         about = (RETURN, customer, return_id, str(cents), currency, value["eventId"], order_id)
         return self._message(RETURNS, customer, value, about, event_type="OrderReturnedEvent")
+
+    def _what_to_pay(self) -> tuple[str, str]:
+        """(orderId, paymentId): of an order that was sent or may be soon; seldom a payment that was sent before."""
+        made = [message.about for message in self._history[-50:]]
+        earlier = [about[1:3] for about in made if about[0] == NAMELESS]
+        if self._wild and earlier and self._random.random() < 0.2:
+            order_id, payment_id = self._random.choice(earlier)
+            return order_id, payment_id
+        orders = [about[2] for about in made if about[0] == ORDER]
+        soon = f"{self._tag}o{self._count + self._random.randrange(2, 9)}"
+        return self._random.choice((*orders[-6:], soon)), self._id("p")
+
+    def _nameless(self, order_id: str, payment_id: str) -> Message:
+        """A payment that names no customer."""
+        amount = self._random.choice(_AMOUNTS)
+        value: dict[str, Any] = {
+            "eventId": self._id("e"),
+            "paymentId": payment_id,
+            "orderId": order_id,
+            "amount": {"amount": amount, "currency": "USD"},
+            "occurredOn": f"2026-11-{self._random.randrange(1, 25):02d}T00:00:00+02:00",
+        }
+        about = (NAMELESS, order_id, payment_id, str(int(Decimal(amount) * 100)), "USD", value["eventId"])
+        return self._message(PAYMENTS, order_id, value, about, event_type="PaymentCompletedEvent")
 
     # -- records
 

@@ -2,14 +2,16 @@
 
 import pytest
 
-from tables import command_results, customers, email_claims, ledger, waiting
+from tables import command_results, customers, email_claims, ledger, needed, order_index, waiting
 from tables.command_results import FORGOTTEN, RememberedResult
 from tables.customers import CustomerRows
 from tables.email_claims import Claim
 from tables.ledger import CustomerLedger
+from tables.order_index import IndexedOrder
 from tables.rows import Committed
 from tables.waiting import Source
 from worker.domain.state import ORDER, PAYMENT, Customer, CustomerRow, LedgerLine
+from worker.engine.partition import POSITIONS
 from worker.engine.store import MemoryStore
 from worker.engine.unit import Unit
 from worker.wire.results import CommandResult
@@ -107,6 +109,37 @@ def test_a_waiting_input_comes_back_byte_for_byte(store, key):
     assert waiting.read(committed, "c1", waiting.ORDER, "o1") == source
     assert list(waiting.scan(committed, "c1", waiting.ORDER)) == [("o1", source)]
     assert list(waiting.scan(committed, "c1", waiting.COMMAND)) == []
+
+
+def test_an_order_that_nobody_knows_is_an_empty_row_and_an_empty_row_is_not_kept(store):
+    unit = unit_of(store)
+    assert order_index.read(unit, "o1") == IndexedOrder()
+    order_index.put(unit, "o1", IndexedOrder(waiting=2))
+    order_index.put(unit, "o2", IndexedOrder("c1"))
+    committed = commit(unit, store)
+    assert order_index.read(committed, "o1") == IndexedOrder(waiting=2)
+    assert order_index.read(committed, "o2") == IndexedOrder("c1")
+    unit = unit_of(store)
+    order_index.put(unit, "o1", IndexedOrder())
+    commit(unit, store)
+    assert [key for key, _ in store.scan(order_index.ORDER_INDEX.mark)] == [b"o2"]
+
+
+def test_what_waits_for_an_order_is_not_what_waits_for_a_customer_with_the_same_id(store):
+    of_customer = Source("payment.completed", 0, 1, 7, b"x", b"{}", ())
+    of_order = Source("payment.completed", 0, 2, 7, b"x", b"{}", ())
+    unit = unit_of(store)
+    waiting.put(unit, "x", waiting.PAYMENT, "p1", of_customer)
+    waiting.put(unit, waiting.of_order("x"), waiting.PAYMENT, "p1", of_order)
+    committed = commit(unit, store)
+    assert list(waiting.scan(committed, "x", waiting.PAYMENT)) == [("p1", of_customer)]
+    assert list(waiting.scan(committed, waiting.of_order("x"), waiting.PAYMENT)) == [("p1", of_order)]
+
+
+def test_each_table_has_a_name_and_a_mark_of_its_own_and_the_index_is_there_only_with_the_payment_join():
+    tables = (*needed(payment_join=True), POSITIONS)
+    assert len({table.name for table in tables}) == len({table.mark for table in tables}) == len(tables)
+    assert set(needed(payment_join=True)) - set(needed(payment_join=False)) == {order_index.ORDER_INDEX}
 
 
 def test_forgetting_what_a_customers_commands_said_leaves_their_results_and_other_customers_alone(store):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tables import ALL
+from tables import needed
 from tables.customers import CUSTOMERS
 from tests.agents.world import PARTITIONS, World
 from worker.verify.contents import Partition, Record, Shared
@@ -36,7 +36,7 @@ class Observed:
             lambda: self._read_tables("customers", "waiting", "command_results"),
             lambda: self._read_logs(catalogue.results.name, catalogue.dead_letters.name),
             lambda: self._read_logs(catalogue.events.name),
-            lambda: self._read_tables("ledger", "email_claims"),
+            lambda: self._read_tables("ledger", "email_claims", "order_index"),
             lambda: self._read_logs(*self._inputs),
         ]
         self.positions = self._positions()
@@ -99,7 +99,8 @@ class Observed:
     def _read_tables(self, *names: str) -> None:
         for number, tables in enumerate(self.tables):
             store = self._world.stores[number]
-            tables.update({table.name: dict(store.scan(table.mark)) for table in ALL if table.name in names})
+            known = [table for table in needed(payment_join=True) if table.name in names]
+            tables.update({table.name: dict(store.scan(table.mark)) for table in known})
 
 
 def _plain(record: Any) -> Record:

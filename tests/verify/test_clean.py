@@ -32,8 +32,8 @@ RATES = RULES.replace("days = 300 }", 'days = 300 }\nrates = { EUR = "0.97", JPY
 )
 
 
-def busy(seed: int, rules_file: Path | None = None) -> tuple[World, Traffic]:
-    world = World(seed, rules=load_rules(rules_file), max_batch=seed % 7 + 1)
+def busy(seed: int, rules_file: Path | None = None, *, payment_join: bool = False) -> tuple[World, Traffic]:
+    world = World(seed, load_rules(rules_file), max_batch=seed % 7 + 1, payment_join=payment_join)
     traffic = Traffic(world, seed)
     for _ in range(ROUNDS):
         traffic.send(INPUTS)
@@ -75,6 +75,48 @@ def test_rules_that_changed_over_time_verify_clean(seed, rules, tmp_path):
     rules_file.write_text(rules)
     world, _ = busy(seed, rules_file)
     assert Observed(world.run(), rules_file=rules_file).differences() == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_payments_that_are_joined_to_their_orders_verify_clean_halfway_and_at_the_end(seed):
+    world, _ = busy(seed, payment_join=True)
+    assert Observed(world).differences() == []
+    report = Observed(world.run()).verify()
+    assert report.differences == []
+    assert report.unverifiable == []
+    assert any("inbox-customer" in dict(record.headers) for record in world.records(world.routing.inbox))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_payments_that_are_joined_while_they_are_read_verify_clean(seed):
+    world, traffic = busy(seed, payment_join=True)
+
+    def meanwhile() -> None:
+        traffic.send(6)
+        traffic.run(seed % 9)
+
+    assert Observed(world, meanwhile).differences() == []
+
+
+def test_what_came_before_payments_were_joined_is_not_verifiable_instead_of_different():
+    off, world = World(), World(payment_join=True)
+    for each in (off, world):
+        each.register("c1")
+        each.run()
+    off.order("c1", "o1", "10.00")
+    off.payment_of_order("o1", "p1", "10.00")
+    off.run()
+    world.logs, world.positions, world.stores = off.logs, off.positions, off.stores
+    world.order("c1", "o2", "10.00")
+    world.payment_of_order("o1", "p2", "10.00")
+    world.payment_of_order("o2", "p3", "10.00")
+    report = Observed(world.run()).verify()
+    assert report.differences == []
+    assert report.unverifiable == [
+        "payments from before they were joined to orders: 1",
+        "orders from before payments were joined to them: 1",
+    ]
+    assert world.customer("c1").payment_count == 1
 
 
 def test_customers_whose_beginning_is_past_its_retention_are_not_verifiable_instead_of_different():

@@ -142,7 +142,15 @@ class Traffic:
             "amount": {"amount": f"{self._random.randrange(500)}", "currency": "USD"},
             "occurredOn": f"2026-11-{self._random.randrange(1, 25):02d}T00:00:00+02:00",
         }
+        if self.world.catalogue.payment_join and self._random.random() < 0.7:
+            del value["customerId"]
+            value["orderId"] = customer = self._order_to_pay()
         self._put(self.world.routing.payments, value, customer)
+
+    def _order_to_pay(self) -> str:
+        """One that was sent, or one that may be sent soon."""
+        sent: list[str] = [value["orderId"] for _, value, _ in self._sent if "totalAmount" in value]
+        return self._random.choice((*sent[-8:], f"o{self._count + self._random.randrange(2, 9)}"))
 
     def _command(self) -> None:
         customer = self._random.choice(self._customers)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.wire.samples import ORDER, PAYMENT, RETURN, binary_headers, cloud_event
 from worker.domain.messages import OrderCompleted, OrderReturned, PaymentCompleted
 from worker.domain.rejections import DeadLettered, DeadLetterReason
-from worker.wire.inputs import decode_order, decode_payment, decode_return
+from worker.wire.inputs import NOT_KNOWN_YET, decode_order, decode_payment, decode_return
 
 STRUCTURED = [("content-type", b"application/cloudevents+json; charset=utf-8")]
 NO_ID = {name: value for name, value in ORDER.items() if name != "eventId"}
@@ -52,6 +52,18 @@ def test_a_payment_without_customer_is_invalid_while_payments_do_not_join_orders
             decode_payment(json.dumps(flat).encode(), [])
         assert refused.value.reason is DeadLetterReason.INVALID
         assert refused.value.detail.startswith("customerId: ")
+
+
+@pytest.mark.parametrize("customer_id", [NOT_KNOWN_YET, "c-9"])
+def test_a_payment_without_customer_is_whose_the_reader_says_and_one_with_a_customer_its_own(
+    customer_id: str,
+) -> None:
+    nameless = {name: value for name, value in PAYMENT.items() if name != "customerId"}
+    for flat in (nameless, nameless | {"customerId": None}):
+        assert decode_payment(json.dumps(flat).encode(), [], customer_id).customer_id == customer_id
+    assert decode_payment(json.dumps(PAYMENT).encode(), [], customer_id).customer_id == "c-1"
+    with pytest.raises(DeadLettered, match="INVALID"):
+        decode_payment(json.dumps(nameless | {"customerId": ""}).encode(), [], customer_id)
 
 
 def test_a_return_is_read_plain_and_as_a_cloud_event() -> None:

@@ -15,7 +15,7 @@ from mode import Service
 from agents.batch import Batch, Routing
 from agents.processor import Processor
 from api import app as api
-from tables import ALL
+from tables import needed
 from worker import admin, metrics
 from worker.app import slots
 from worker.app.live_gateway import LiveGateway
@@ -57,13 +57,14 @@ def run(settings: Settings, bootstrap: str) -> int:
         "payments": routing.payments,
         "inbox": routing.inbox,
         "email-claims": routing.email_claims,
+        **({} if routing.order_index is None else {"order-index": routing.order_index}),
     }
     processor = Processor(routing, rules, _counted(gateway, routing), begin_span=spans_from_environment())
     engine = Engine(
         app_id=settings.app_id,
         client=client,
         stores=stores,
-        tables=ALL,
+        tables=needed(payment_join=settings.payment_join),
         inputs=tuple(inputs.values()),
         prompt=routing.prompt,
         process=processor,
@@ -78,8 +79,6 @@ def run(settings: Settings, bootstrap: str) -> int:
     app.mount(parts)
     gateway.attach(app, engine, client)
     metrics.watch_worker(gateway)
-    if settings.payment_join:
-        log.warning("PAYMENT_JOIN is not implemented yet: payments without customerId become dead letters")
     log.info("worker starts", url=url, partitions=settings.partitions)
     return _execute(app, Companion(app, gateway, settings))
 
@@ -98,7 +97,8 @@ def _counted(gateway: LiveGateway, routing: Routing) -> Callable[[Batch, list[st
 
 
 def _ensure_topics(settings: Settings, client: dict[str, Any], catalogue: Catalogue) -> None:
-    topics = catalogue.all([table.name for table in (*ALL, POSITIONS)])
+    tables = needed(payment_join=settings.payment_join)
+    topics = catalogue.all([table.name for table in (*tables, POSITIONS)])
     report = asyncio.run(admin.ensure_topics(client, topics, settings.replication_factor))
     for warning in report.warnings:
         log.warning("topic differs", what=warning)

@@ -31,7 +31,7 @@ from worker.cli.context import catalogue_of, env_file_of, settings_of
 from worker.cli.errors import CommandFailed
 from worker.cli.event_lines import pretty
 from worker.cli.running import run
-from worker.cli.topics import TABLES
+from worker.cli.topics import all_topics
 from worker.demo.child import WorkerGaveUp, WorkerProcess
 from worker.demo.live import LiveTraffic
 from worker.demo.loading import SampleLoader, SampleNotLoaded
@@ -140,7 +140,7 @@ class _Demo:
 
     async def _show(self, bootstrap: str, url: str) -> None:
         client = self._settings.kafka_client(bootstrap)
-        await ensure_topics(client, self._topics.all(TABLES), self._settings.replication_factor)
+        await ensure_topics(client, all_topics(self._topics), self._settings.replication_factor)
         outputs = [self._topics.events.name, self._topics.results.name]
         partitions = range(self._topics.partitions)
         async with (

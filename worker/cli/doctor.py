@@ -14,7 +14,7 @@ from api.auth import Authenticator
 from worker.broker import BrokerError, running_bootstrap
 from worker.cli.context import catalogue_of, env_file_of
 from worker.cli.running import run
-from worker.cli.topics import TABLES
+from worker.cli.topics import all_topics
 from worker.doctor import Finding, Level, kafka, machine, redis_copy
 from worker.doctor.findings import fault, ok
 from worker.settings import PREFIX, ConfigurationError, Settings, load_settings
@@ -94,7 +94,7 @@ def _kafka(settings: Settings) -> Iterator[Finding]:
     answers = run(kafka.broker(settings, bootstrap))
     yield from answers
     if any(finding.level is not Level.FAULT for finding in answers):
-        yield from run(kafka.topics(settings, bootstrap, catalogue_of(settings).all(TABLES)))
+        yield from run(kafka.topics(settings, bootstrap, all_topics(catalogue_of(settings))))
 
 
 def _print(findings: list[Finding]) -> None:

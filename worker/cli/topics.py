@@ -15,11 +15,15 @@ from worker.cli.context import bootstrap_of, catalogue_of, settings_of, stderr
 from worker.cli.running import run
 from worker.engine.partition import POSITIONS
 from worker.settings import Settings
-from worker.topics import Topic
+from worker.topics import Catalogue, Topic
 
 _WIDE = 150
 
-TABLES = (*(table.name for table in tables.ALL), POSITIONS.name)
+
+def all_topics(catalogue: Catalogue) -> tuple[Topic, ...]:
+    """Every topic of an installation, with the changelogs of its tables."""
+    needed = tables.needed(payment_join=catalogue.payment_join)
+    return catalogue.all([table.name for table in (*needed, POSITIONS)])
 
 
 def register(app: typer.Typer) -> None:
@@ -53,7 +57,7 @@ def topics(
     Another partition count than PARTITIONS is an error; another cleanup policy or retention is a warning.
     """
     settings = settings_of(context)
-    wanted = catalogue_of(settings).all(TABLES)
+    wanted = all_topics(catalogue_of(settings))
     if print_acls:
         _print_acls(settings, wanted, principal, as_json=as_json)
         return

@@ -21,7 +21,10 @@ class OrderCompleted(msgspec.Struct, frozen=True):
 
 
 class PaymentCompleted(msgspec.Struct, frozen=True):
-    """amount: minor units of currency, >= 0; occurred_at: ms since 1970 UTC."""
+    """amount: minor units of currency, >= 0; occurred_at: ms since 1970 UTC.
+
+    customer_id: its own, or that of its order; empty until that order is found.
+    """
 
     event_id: str
     payment_id: str

@@ -18,6 +18,7 @@ from worker.verify.inputs import Headers, Position
 
 POSITIONS, CUSTOMERS, LEDGER = "positions", "customers", "ledger"
 RESULTS, EMAIL_CLAIMS, WAITING = "command_results", "email_claims", "waiting"
+ORDER_INDEX = "order_index"
 
 
 class Record(NamedTuple):

@@ -3,7 +3,7 @@ return, home or forwarded."""
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Generic, TypeVar
 
@@ -11,6 +11,7 @@ from aiokafka.partitioner import murmur2
 
 from worker.verify.contents import Partition, Record, Shared
 from worker.verify.inputs import (
+    NOBODY,
     Command,
     Headers,
     Position,
@@ -19,6 +20,7 @@ from worker.verify.inputs import (
     read_command,
     read_order,
     read_payment,
+    read_payment_to_join,
     read_return,
 )
 from worker.verify.report import Report
@@ -28,7 +30,8 @@ Fact = TypeVar("Fact", Command, Purchase)
 _INBOX_KIND = "inbox-kind"
 _SOURCE = ("inbox-source-topic", "inbox-source-partition", "inbox-source-offset")
 _SOURCE_TIMESTAMP, _SOURCE_KEY = "inbox-source-timestamp", "inbox-source-key"
-_ENVELOPE = (_INBOX_KIND, *_SOURCE, _SOURCE_TIMESTAMP, _SOURCE_KEY)
+_CUSTOMER = "inbox-customer"
+_ENVELOPE = (_INBOX_KIND, *_SOURCE, _SOURCE_TIMESTAMP, _SOURCE_KEY, _CUSTOMER)
 _READERS: dict[str, Callable[[bytes, Headers], Command | Purchase]] = {
     "commands": read_command,
     "orders": read_order,
@@ -84,7 +87,10 @@ def home_of(customer_id: str, partitions: int) -> int:
 
 
 class Sorter:
-    """Sorts the records of one partition by customer; notes unreadable ones and those to be forwarded."""
+    """Sorts the records of one partition by customer; notes unreadable ones and those to be forwarded.
+
+    nameless: payments that name no customer. joined: such payments in the inbox, with the customer of the envelope.
+    """
 
     def __init__(self, shared: Shared, report: Report) -> None:
         self._shared = shared
@@ -96,7 +102,12 @@ class Sorter:
             catalogue.returns.name: "returns",
             catalogue.payments.name: "payments",
         }
+        self._readers = dict(_READERS)
+        if catalogue.payment_join:
+            self._readers["payments"] = read_payment_to_join
         self.dead: list[Expected] = []
+        self.nameless: list[Delivery[Purchase]] = []
+        self.joined: list[Delivery[Purchase]] = []
 
     def sort(self, partition: Partition) -> dict[str, Told]:
         """customerId -> what it was told on this partition number."""
@@ -114,6 +125,9 @@ class Sorter:
         self._report.counts["inputs not processed yet"] += not due
         fact = self._read(record, due)
         if fact is None:
+            return
+        if fact.customer_id == NOBODY and isinstance(fact, Purchase):
+            self.nameless.append(Delivery(fact, record, at_home=False, due=due))
             return
         home = home_of(fact.customer_id, self._shared.catalogue.partitions)
         if (record.partition, record.key) == (home, fact.customer_id.encode()):
@@ -133,6 +147,9 @@ class Sorter:
             self.dead.append(Expected(record, frozenset(("UNKNOWN_TYPE", "UNDECODABLE")), due))
             return
         fact = self._read(source, due)
+        if isinstance(fact, Purchase) and fact.customer_id == NOBODY:
+            fact = replace(fact, customer_id=headers.get(_CUSTOMER, b"").decode(errors="replace"))
+            self.joined.append(Delivery(fact, source, at_home=False, due=due))
         if fact is not None:
             self._tell(told, fact, source, at_home=False, due=due)
 
@@ -140,7 +157,7 @@ class Sorter:
         if record.value is None:
             return None
         try:
-            return _READERS[self._kind_of[record.topic]](record.value, record.headers)
+            return self._readers[self._kind_of[record.topic]](record.value, record.headers)
         except Unreadable as problem:
             self.dead.append(Expected(record, problem.reasons, due))
             return None

@@ -15,6 +15,7 @@ from worker.verify.text import Bad, check, identifier, instant
 MAX_BYTES = 1_048_576
 MAX_DEPTH = 64  # of arrays and objects; deeper ones are not decodable
 MAX_INTEGER = 2**53 - 1
+NOBODY = ""
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -48,7 +49,7 @@ class HugeNumber(str):
 class Purchase:
     """An order, a payment or a return. id: orderId, paymentId or returnId; order_id: of the order that it is for.
 
-    Amount in minor units; occurred_at in ms since 1970 UTC.
+    Amount in minor units; occurred_at in ms since 1970 UTC. customer_id: NOBODY in a payment that names none.
     """
 
     id: str
@@ -96,6 +97,14 @@ def read_order(value: bytes, headers: Headers) -> Purchase:
 
 def read_payment(value: bytes, headers: Headers) -> Purchase:
     """A record of payment.completed, without PAYMENT_JOIN."""
+    payment = read_payment_to_join(value, headers)
+    if payment.customer_id == NOBODY:
+        raise Unreadable("INVALID")
+    return payment
+
+
+def read_payment_to_join(value: bytes, headers: Headers) -> Purchase:
+    """A record of payment.completed, with PAYMENT_JOIN: it need not name a customer."""
     return _read_purchase(value, headers, "PaymentCompletedEvent", "paymentId", "amount")
 
 
@@ -175,14 +184,16 @@ def _read_purchase(
         if body.get(field) is None:
             body[field] = event.attributes.get(attribute)
     try:
-        for field in ("orderId", id_field, "eventId", "customerId"):
+        for field in ("orderId", id_field, "eventId"):
             identifier(body.get(field))
+        anonymous = id_field == "paymentId" and body.get("customerId") is None
+        customer_id = NOBODY if anonymous else identifier(body.get("customerId"))
         for field in ("correlationId", "transactionId") if id_field == "paymentId" else ("correlationId",):
             check(body.get(field) is None or identifier(body[field]))
         amount, currency = text.money(body.get(amount_field))
         return Purchase(
             body[id_field],
-            body["customerId"],
+            customer_id,
             body["eventId"],
             body["correlationId"],
             amount,

@@ -25,6 +25,7 @@ from worker.verify.contents import (
     CUSTOMERS,
     EMAIL_CLAIMS,
     LEDGER,
+    ORDER_INDEX,
     POSITIONS,
     RESULTS,
     WAITING,
@@ -76,7 +77,7 @@ class Snapshot:
                 self._rows[table] = await self._table(table)
         await self._state_ends(catalogue.results.name, catalogue.dead_letters.name)
         await self._state_ends(catalogue.events.name)
-        await self._state_ends(self._changelog(LEDGER), self._changelog(EMAIL_CLAIMS))
+        await self._state_ends(*map(self._changelog, (LEDGER, EMAIL_CLAIMS, *self._of_join)))
         await self._state_ends(*self._inputs())
         inbox = await self._records(self._all(catalogue.inbox.name), "inbox")
         claims = await self._records(self._all(catalogue.email_claims.name), "claims")
@@ -121,7 +122,7 @@ class Snapshot:
             for topic in self._inputs():
                 self._note_last(records.get(topic, []))
             tables = {table: rows.get(number, {}) for table, rows in self._rows.items()}
-            for table in (LEDGER, RESULTS):
+            for table in (LEDGER, RESULTS, *self._of_join):
                 tables[table] = (await self._table(table, [number])).get(number, {})
             yield Partition(number, records, tables)
 
@@ -150,6 +151,10 @@ class Snapshot:
             max_partition_fetch_bytes=8 << 20,
         )
 
+    @property
+    def _of_join(self) -> tuple[str, ...]:
+        return (ORDER_INDEX,) if self._catalogue.payment_join else ()
+
     def _inputs(self) -> tuple[str, ...]:
         return tuple(topic.name for topic in self._catalogue.consumed)
 
@@ -161,7 +166,7 @@ class Snapshot:
         return [TopicPartition(topic, number) for number in range(count)]
 
     async def _check_topics(self) -> None:
-        tables = (POSITIONS, CUSTOMERS, WAITING, RESULTS, LEDGER, EMAIL_CLAIMS)
+        tables = (POSITIONS, CUSTOMERS, WAITING, RESULTS, LEDGER, EMAIL_CLAIMS, *self._of_join)
         catalogue = self._catalogue
         wanted = {
             *self._inputs(),

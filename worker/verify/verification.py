@@ -6,10 +6,11 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from worker.verify import accounts, claims, dead_letters
-from worker.verify.contents import CUSTOMERS, LEDGER, RESULTS, WAITING, Partition, Shared
+from worker.verify.contents import CUSTOMERS, LEDGER, ORDER_INDEX, RESULTS, WAITING, Partition, Shared
 from worker.verify.customer import email_hash
 from worker.verify.deliveries import Expected, Sorter, Told, home_of
 from worker.verify.inputs import Position
+from worker.verify.joins import Joins
 from worker.verify.published import Event
 from worker.verify.replay import Replay
 from worker.verify.report import Report
@@ -18,6 +19,7 @@ from worker.verify.steps import Claimed
 from worker.verify.traces import Traces
 
 _decoder = json.JSONDecoder(parse_float=Decimal)
+_OF_ORDER = "\x01"  # begins the owner of what waits for an order instead of a customer
 Row = TypeVar("Row", dict[str, Any], list[Any])
 
 
@@ -30,6 +32,8 @@ class Verification:
         self._report = Report()
         self._log = claims.ClaimLog(shared)
         self._sorter = Sorter(shared, self._report)
+        self._joins = Joins(shared, self._report)
+        self._waiting_for_orders: dict[tuple[str, str], Mapping[str, Any]] = {}  # of one partition
         self._limited = dead_letters.sources_with(dead_letters.NOT_SEEN, shared.dead_letters)
         self._conflicted = dead_letters.sources_with(dead_letters.CONFLICTED, shared.dead_letters)
         self._expired = dead_letters.sources_with(dead_letters.EXPIRED, shared.dead_letters)
@@ -52,6 +56,7 @@ class Verification:
                 traces.get(customer_id, Traces()),
                 still=contents.number not in self._shared.moving,
             )
+        self._join(contents)
         self._expected_dead += self._sorter.dead
         self._sorter.dead = []
 
@@ -62,6 +67,8 @@ class Verification:
         if not shared.is_cut(catalogue.email_claims.name):
             self._log.compare_table(report)
             self._log.compare_messages(self._claims, self._releases, self._excused_customers, report)
+        self._joins.finish(self._excused_customers)
+        self._expected_dead += self._joins.dead
         hashes = {
             customer_id: email_hash(row["customer"]["email"])
             for customer_id, row in self._rows.items()
@@ -78,6 +85,7 @@ class Verification:
             catalogue.returns.name,
             catalogue.payments.name,
             catalogue.inbox.name,
+            catalogue.order_index.name,
         )
         if shared.is_cut(*inputs):
             self._excuse_cut_sources()
@@ -108,7 +116,15 @@ class Verification:
         self._expected_dead += dead
         self._claims += replay.claims
         self._releases += replay.releases
+        self._joins.expect(customer_id, replay)
         self._note_pending(customer_id, traces, still=still)
+
+    def _join(self, contents: Partition) -> None:
+        rows = {order_id: row for (order_id,), row in self._rows_of(contents, ORDER_INDEX, 1, dict)}
+        self._joins.partition(contents, rows, self._waiting_for_orders)
+        self._joins.given(self._sorter.nameless)
+        self._joins.arrived(self._sorter.joined)
+        self._sorter.nameless, self._sorter.joined, self._waiting_for_orders = [], [], {}
 
     def _note_pending(self, customer_id: str, traces: Traces, *, still: bool) -> None:
         command = traces.pending_command
@@ -123,6 +139,8 @@ class Verification:
             position = dead_letters.source_of(record)
             if position is not None and position[:2] in cut:
                 self._excused_positions.add(position)
+        if self._shared.is_cut(self._shared.catalogue.order_index.name):
+            self._excused_positions |= self._joins.positions
 
     def _traces(self, contents: Partition) -> dict[str, Traces]:
         found: dict[str, Traces] = {}
@@ -155,7 +173,10 @@ class Verification:
             self._report.counts["ledger lines"] += 1
             of(customer_id).ledger[kind, line_id] = line
         for (customer_id, kind, waiting_id), source in self._rows_of(contents, WAITING, 3, dict):
-            of(customer_id).waiting[kind, waiting_id] = source
+            if customer_id.startswith(_OF_ORDER):
+                self._waiting_for_orders[customer_id.removeprefix(_OF_ORDER), waiting_id] = source
+            else:
+                of(customer_id).waiting[kind, waiting_id] = source
         for (customer_id, command_id), remembered in self._rows_of(contents, RESULTS, 2, dict):
             of(customer_id).remembered[command_id] = remembered
 

@@ -2,7 +2,8 @@
 
 A customer's partition claims an email from the partition of its hash (topic customer.email-claims, key: the hash) and
 is answered through customer.inbox (key: the customerId). The inbox also carries inputs that came with another key or
-on another partition; their first position and timestamp (ms since 1970 UTC) travel in headers.
+on another partition; their first position and timestamp (ms since 1970 UTC) travel in headers. Where an input names no
+customer, a header does (CUSTOMER).
 """
 
 import msgspec
@@ -15,7 +16,10 @@ SOURCE_PARTITION = "inbox-source-partition"
 SOURCE_OFFSET = "inbox-source-offset"
 SOURCE_TIMESTAMP = "inbox-source-timestamp"
 SOURCE_KEY = "inbox-source-key"
-ENVELOPE = frozenset({KIND, SOURCE_TOPIC, SOURCE_PARTITION, SOURCE_OFFSET, SOURCE_TIMESTAMP, SOURCE_KEY})
+CUSTOMER = "inbox-customer"
+ENVELOPE = frozenset(
+    {KIND, SOURCE_TOPIC, SOURCE_PARTITION, SOURCE_OFFSET, SOURCE_TIMESTAMP, SOURCE_KEY, CUSTOMER}
+)
 
 
 class ClaimEmail(msgspec.Struct, frozen=True, tag=True):

@@ -58,7 +58,7 @@ class OrderCompletedEvent(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class PaymentCompletedEvent(msgspec.Struct, frozen=True, rename="camel"):
-    """A payment that was received, as it arrives (contract, section 2)."""
+    """A payment that was received, as it arrives (contract, section 2); customerId is optional with PAYMENT_JOIN only."""
 
     event_id: Id
     payment_id: Id
@@ -93,6 +93,9 @@ class _PlainPayment(PaymentCompletedEvent, frozen=True, rename="camel"):
 class _PlainReturn(OrderReturnedEvent, frozen=True, rename="camel"):
     specversion: UnsetType | Raw = UNSET
 
+
+NOT_KNOWN_YET = ""
+"""In place of the customerId of a payment that has to find its order; no id is empty."""
 
 _read_order = msgspec.json.Decoder(_PlainOrder).decode
 _read_payment = msgspec.json.Decoder(_PlainPayment).decode
@@ -129,12 +132,18 @@ def decode_order(value: bytes, headers: Headers) -> OrderCompleted:
     )
 
 
-def decode_payment(value: bytes, headers: Headers) -> PaymentCompleted:
-    """The payment in a record of payment.completed. Raises DeadLettered."""
+def decode_payment(value: bytes, headers: Headers, customer_id: str | None = None) -> PaymentCompleted:
+    """The payment in a record of payment.completed. Raises DeadLettered.
+
+    customer_id: whose it is when it does not say so itself; NOT_KNOWN_YET while it has to find its order; None where it
+    has to say so.
+    """
     payment = _read_plain(value, headers, _read_payment)
     if payment is None:
         payment = _read_carefully(value, headers, "PaymentCompletedEvent", _read_payment)
-    if payment.customer_id is None:
+    if payment.customer_id is not None:
+        customer_id = payment.customer_id
+    elif customer_id is None:
         raise invalid("customerId", "missing")
     _check_ids(
         payment, ("event_id", "payment_id", "order_id", "customer_id", "transaction_id", "correlation_id")
@@ -143,7 +152,7 @@ def decode_payment(value: bytes, headers: Headers) -> PaymentCompleted:
         payment.event_id,
         payment.payment_id,
         payment.order_id,
-        payment.customer_id,
+        customer_id,
         _minor_units(payment.amount, "amount"),
         payment.amount.currency,
         _occurred_at(payment.occurred_on),

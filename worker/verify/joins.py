@@ -1,0 +1,147 @@
+"""Payments that name no customer, across partitions: every hop once, and to the customer whose order it is.
+
+A payment goes to customer.order-index, and from there to its customer's inbox. Whoever has an order is named there once
+for it, when the order counts or begins to wait. Inputs from before PAYMENT_JOIN was turned on had no such way: they are
+not verifiable, where they are older than all that had.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from worker.verify import dead_letters
+from worker.verify.contents import Partition, Shared
+from worker.verify.deliveries import Delivery, Expected
+from worker.verify.inputs import Position, Purchase
+from worker.verify.order_index import IndexLog
+from worker.verify.replay import Replay
+from worker.verify.report import Report
+from worker.verify.traces import source_of
+
+BEFORE = "INVALID"
+"""The reason of a payment that named no customer while payments were not joined."""
+
+
+class Joins:
+    """Feed it every partition and customer, in any order, then `finish`."""
+
+    def __init__(self, shared: Shared, report: Report) -> None:
+        self.dead: list[Expected] = []
+        self._shared = shared
+        self._report = report
+        self._before = dead_letters.sources_with(BEFORE, shared.dead_letters)
+        self._given: dict[Position, bool] = {}
+        self._indexed: Counter[Position] = Counter()
+        self._processed: set[Position] = set()
+        self._to_send: dict[Position, tuple[str, bool]] = {}
+        self._sent: defaultdict[Position, list[Delivery[Purchase]]] = defaultdict(list)
+        self._named: Counter[tuple[str, str]] = Counter()
+        self._owed: dict[tuple[str, str], Delivery[Purchase]] = {}
+
+    @property
+    def positions(self) -> set[Position]:
+        """Where the payments on the log were first."""
+        return set(self._indexed)
+
+    def partition(
+        self,
+        contents: Partition,
+        rows: Mapping[str, Mapping[str, Any]],
+        waiting: Mapping[tuple[str, str], Mapping[str, Any]],
+    ) -> None:
+        """One partition of the log, and the tables that have to be its end."""
+        topic = self._shared.catalogue.order_index.name
+        log = IndexLog(self._shared, contents.records.get(topic, ()))
+        if contents.number not in self._shared.moving and not self._shared.is_cut(topic):
+            log.compare_tables(rows, waiting, self._report)
+        self.dead += log.dead
+        self._named += log.named
+        self._to_send |= log.sent_on
+        self._indexed.update(position for position, _ in log.payments)
+        self._processed |= {position for position, due in log.payments if due}
+
+    def given(self, payments: Iterable[Delivery[Purchase]]) -> None:
+        """Payments of payment.completed that name no customer."""
+        for each in payments:
+            if each.position in self._before:
+                self.dead.append(Expected(each.source, frozenset((BEFORE,)), each.due))
+            self._given[each.position] = each.due
+
+    def arrived(self, payments: Iterable[Delivery[Purchase]]) -> None:
+        """Such payments in the inbox, each with the customer that its envelope names."""
+        for each in payments:
+            self._sent[each.position].append(each)
+
+    def expect(self, customer_id: str, replay: Replay) -> None:
+        """The orders for which this customer has to be named."""
+        for order_id, deliveries in replay.orders_by_id.items():
+            counted = replay.winners.get(("O", order_id))
+            waits = replay.traces.waiting.get(("O", order_id))
+            if counted is None and waits is not None:
+                counted = next((each for each in deliveries if each.position == source_of(waits)), None)
+            if counted is not None:
+                self._owed[order_id, customer_id] = counted
+
+    def finish(self, excused: set[str]) -> None:
+        """Compare every hop. excused: customers not to be judged."""
+        catalogue = self._shared.catalogue
+        if not catalogue.payment_join or self._shared.is_cut(catalogue.order_index.name):
+            return
+        self._compare_given()
+        self._compare_sent()
+        self._compare_named(excused)
+
+    def _compare_given(self) -> None:
+        before = 0
+        for position, due in self._given.items():
+            times = self._indexed[position]
+            if times == 0 and position in self._before:
+                before += 1
+            elif times > 1 or (times == 0 and due):
+                self._report.differs(
+                    "order index", str(position), f"the payment was sent there {times} times"
+                )
+        if not self._shared.is_cut(self._shared.catalogue.payments.name):
+            for position in sorted(self._processed - self._given.keys()):
+                self._report.differs("order index", str(position), "no such payment was given")
+        if before:
+            self._report.unverifiable.append(f"payments from before they were joined to orders: {before}")
+
+    def _compare_sent(self) -> None:
+        if self._shared.is_cut(self._shared.catalogue.inbox.name):
+            return
+        for position in sorted(self._to_send.keys() | self._sent.keys()):
+            customer_id, due = self._to_send.get(position, ("", False))
+            sent = self._sent.get(position, [])
+            if not customer_id:
+                if any(each.due for each in sent):
+                    self._report.differs("payment join", str(position), "sent on, but its order is not known")
+            elif len(sent) > 1 or (due and not sent):
+                self._report.differs("payment join", str(position), f"sent on {len(sent)} times")
+            elif sent and sent[0].fact.customer_id != customer_id:
+                self._report.differs("payment join", str(position), f"is customer {customer_id}'s")
+
+    def _compare_named(self, excused: set[str]) -> None:
+        first: dict[tuple[str, int], int] = {}
+        for owed, counted in self._owed.items():
+            if self._named[owed] and counted.at_home:
+                where, offset = counted.position[:2], counted.position.offset
+                first[where] = min(first.get(where, offset), offset)
+        before = 0
+        for order_id, customer_id in sorted(self._owed.keys() | self._named.keys()):
+            times, order = self._named[order_id, customer_id], self._owed.get((order_id, customer_id))
+            if customer_id in excused or times == (order is not None):
+                continue
+            if order is not None and not times and _older(order.position, first):
+                before += 1
+            elif order is not None or not self._shared.is_cut(self._shared.catalogue.orders.name):
+                wanted = "once" if order is not None else "but has no such order"
+                text = f"order {order_id}: named {times} times, {wanted}"
+                self._report.differs("order index", f"customer {customer_id}", text)
+        if before:
+            self._report.unverifiable.append(f"orders from before payments were joined to them: {before}")
+
+
+def _older(position: Position, first: Mapping[tuple[str, int], int]) -> bool:
+    """Whether the order came before the first one of its partition for which somebody was named."""
+    return position.offset < first.get(position[:2], position.offset + 1)
