@@ -3,14 +3,15 @@
 Rules:
 - An input waits 30 days by the batch's clock, counted from its record's timestamp; then it is a dead letter with its
   original and its first position. It has not been seen: sent again, it waits and counts like a new one.
-- It is looked for when another input of its customer arrives, at the registration, and by a sweep of everything.
+- It is looked for when another input of its customer or its order arrives, and by a sweep of everything.
 - A sweep goes through the tables in the order of their keys, a slice at a time, and notes in the unit's `kept` where
   the next slice begins. What is put while it is under way is young, so it need not be met.
 """
 
 from agents.batch import Batch
-from tables import command_results, waiting
+from tables import command_results, order_index, waiting
 from tables.command_results import COMMAND_RESULTS
+from tables.order_index import IndexedOrder
 from tables.waiting import WAITING, Source
 from worker.domain.rejections import DeadLettered, DeadLetterReason
 from worker.domain.spending import DAY_MS
@@ -49,6 +50,14 @@ def of_customer(batch: Batch, customer_id: str, row: CustomerRow) -> None:
     batch.customers.changed(customer_id, row)
 
 
+def of_order(batch: Batch, order_id: str) -> None:
+    """What has waited too long for this order becomes dead letters."""
+    owner = waiting.of_order(order_id)
+    for payment_id, source in list(waiting.scan(batch.unit, owner, waiting.PAYMENT)):
+        if _has_expired(batch, source.timestamp):
+            _expire_of_order(batch, order_id, payment_id, source)
+
+
 def end_waiting(batch: Batch, place: tuple[str, str, str], row: CustomerRow) -> None:
     """An input waits no longer. place: customerId, kind and id of its row."""
     waiting.put(batch.unit, *place, None)
@@ -83,9 +92,14 @@ def _sweep_slice(batch: Batch, table: Table, after: bytes) -> bytes | None:
 
 
 def _sweep_waiting(batch: Batch, key: bytes, value: bytes) -> None:
-    place = customer_id, kind, _ = waiting.place(key)
-    if kind in waiting.EXPIRING and _has_expired(batch, waiting.timestamp(value)):
-        _expire(batch, place, waiting.decode(value), batch.customers.row(customer_id))
+    place = owner, kind, waiting_id = waiting.place(key)
+    if kind not in waiting.EXPIRING or not _has_expired(batch, waiting.timestamp(value)):
+        return
+    order_id = waiting.order_of(owner)
+    if order_id is None:
+        _expire(batch, place, waiting.decode(value), batch.customers.row(owner))
+    else:
+        _expire_of_order(batch, order_id, waiting_id, waiting.decode(value))
 
 
 def _sweep_result(batch: Batch, key: bytes, value: bytes) -> None:
@@ -96,6 +110,13 @@ def _sweep_result(batch: Batch, key: bytes, value: bytes) -> None:
 def _expire(batch: Batch, place: tuple[str, str, str], source: Source, row: CustomerRow) -> None:
     batch.dead_letter(source, _expired())
     end_waiting(batch, place, row)
+
+
+def _expire_of_order(batch: Batch, order_id: str, payment_id: str, source: Source) -> None:
+    waiting.put(batch.unit, waiting.of_order(order_id), waiting.PAYMENT, payment_id, None)
+    batch.dead_letter(source, _expired())
+    left = order_index.read(batch.unit, order_id).waiting - 1
+    order_index.put(batch.unit, order_id, IndexedOrder(waiting=left))
 
 
 def _has_expired(batch: Batch, timestamp: int) -> bool:

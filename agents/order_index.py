@@ -4,10 +4,11 @@ Rules:
 - The first customer whose order has an orderId keeps it. The same orderId of another customer is legal, but a payment
   cannot tell the two apart.
 - A payment goes on to its customer's inbox once the order is known, and counts there like any other. Until then it
-  waits, under the limits of other waiting inputs.
+  waits, under the limits of other waiting inputs and no longer than they may.
 - Where it counts it counts once (the ledger); while it waits, a repeat is recognised by its paymentId.
 """
 
+from agents import expiry
 from agents.batch import Batch
 from agents.purchases import MAX_WAITING
 from tables import order_index, waiting
@@ -22,7 +23,7 @@ from worker.wire.order_index import OrderOwner
 
 def owner(batch: Batch, message: OrderOwner) -> None:
     """Whose an order is: remember it, and send on the payments that waited for it."""
-    known = order_index.read(batch.unit, message.order_id)
+    known = _known(batch, message.order_id)
     if known.customer_id is not None:
         return
     order_index.put(batch.unit, message.order_id, IndexedOrder(message.customer_id))
@@ -33,11 +34,21 @@ def owner(batch: Batch, message: OrderOwner) -> None:
 def payment(batch: Batch, source: Source) -> None:
     """A payment that names no customer: send it on, or let it wait for its order. Raises DeadLettered."""
     completed = decode_payment(source.value, source.headers, NOT_KNOWN_YET)
-    known = order_index.read(batch.unit, completed.order_id)
+    known = _known(batch, completed.order_id)
     if known.customer_id is None:
+        expiry.check(batch, source)
         _wait(batch, source, completed, known)
     else:
         _send_on(batch, source, known.customer_id)
+
+
+def _known(batch: Batch, order_id: str) -> IndexedOrder:
+    """What is known of the order, without what waited for it too long."""
+    known = order_index.read(batch.unit, order_id)
+    if not known.waiting:
+        return known
+    expiry.of_order(batch, order_id)
+    return order_index.read(batch.unit, order_id)
 
 
 def _release(batch: Batch, message: OrderOwner) -> None:

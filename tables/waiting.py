@@ -22,6 +22,8 @@ RETURN = "T"
 COMMAND = "C"
 EXPIRING = (ORDER, PAYMENT, RETURN)
 
+_ORDER_MARK = "\x01"
+
 
 class Source(msgspec.Struct, frozen=True):
     """An input record as it was first read: position, timestamp (ms since 1970 UTC), key, value and headers."""
@@ -52,7 +54,12 @@ class Source(msgspec.Struct, frozen=True):
 
 def of_order(order_id: str) -> str:
     """In place of the customerId of what waits for an order. No customerId: ids hold no control characters."""
-    return f"\x01{order_id}"
+    return f"{_ORDER_MARK}{order_id}"
+
+
+def order_of(owner: str) -> str | None:
+    """The orderId of an `of_order`; None for a customerId."""
+    return owner[1:] if owner.startswith(_ORDER_MARK) else None
 
 
 class _Stamped(msgspec.Struct):

@@ -284,3 +284,53 @@ def test_a_sweep_that_finds_nothing_changes_nothing():
     world.run()
     assert sum(world.sweep()) == 0
     assert world.dead_letters() == []
+
+
+def test_a_return_waits_for_its_order_no_longer_than_30_days():
+    world = World()
+    world.register("c1")
+    world.returned("c1", "b1", "o1", "10.00")
+    days_later(world.run(), WAITING_DAYS + 0.01)
+    world.sweep()
+    world.order("c1", "o1", "10.00")
+    world.run()
+    assert reasons(world) == ["WAITING_EXPIRED"]
+    assert (world.customer("c1").points, world.row("c1").waiting) == (1, 0)
+
+
+def test_a_return_that_has_expired_is_not_applied_when_its_order_comes_before_the_sweep():
+    world = World()
+    world.register("c1")
+    world.returned("c1", "b1", "o1", "10.00")
+    days_later(world.run(), WAITING_DAYS + 0.01)
+    world.order("c1", "o1", "10.00")
+    world.run()
+    assert reasons(world) == ["WAITING_EXPIRED"]
+    assert world.customer("c1").points == 1
+
+
+@pytest.mark.parametrize("looked_for", ["by the sweep", "when its order comes", "when another payment comes"])
+def test_a_payment_waits_for_its_order_no_longer_than_30_days(looked_for):
+    world = World(payment_join=True)
+    source = world.payment_of_order("o1", "p1", "10.00")
+    days_later(world.run(), WAITING_DAYS + 0.01)
+    if looked_for == "by the sweep":
+        world.sweep()
+    if looked_for == "when another payment comes":
+        world.payment_of_order("o1", "p2", "20.00")
+        world.run()
+    world.register("c1")
+    world.order("c1", "o1", "10.00")
+    world.run()
+    assert [(reason, letter.value) for reason, letter in world.dead_letters()] == [
+        ("WAITING_EXPIRED", source.value)
+    ]
+    assert world.customer("c1").payment_count == (looked_for == "when another payment comes")
+
+
+def test_a_payment_that_comes_too_late_to_wait_for_its_order_does_not_wait():
+    world = World(payment_join=True)
+    world.payment_of_order("o1", "p1", "10.00")
+    days_later(world, WAITING_DAYS + 0.01)
+    world.run()
+    assert reasons(world) == ["WAITING_EXPIRED"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import msgspec
 
 from tables.order_index import IndexedOrder
 from tables.waiting import Source, of_order
-from tests.simulation.sent import ORDER, PAYMENT, Sent, digest
+from tests.simulation.sent import ORDER, PAYMENT, Delivery, Sent, digest
 
 if TYPE_CHECKING:
     from tests.simulation.check import Seen
@@ -57,21 +57,19 @@ def conflicts(seen: Seen, sent: Sent) -> Counter[tuple[str, str]]:
     return wanted
 
 
-def refused(
-    got: Mapping[tuple[str, str], int], deliveries: Iterable[tuple[int, str, str]]
-) -> Counter[tuple[str, str]]:
+def refused(got: Mapping[tuple[str, str], int], deliveries: Sequence[Delivery]) -> Counter[tuple[str, str]]:
     """The dead letters of a payment that never counted because its customer had been erased by then.
 
     Repeats and conflicts may have been found while it waited for its order: they are taken as they were got, but one
     delivery at least was refused.
     """
     wanted: Counter[tuple[str, str]] = Counter()
-    for (_, _, each), count in Counter(deliveries).items():
+    for each, count in Counter(delivery.digest for delivery in deliveries).items():
         late = min(count, got["CUSTOMER_ERASED", each])
         wanted["CUSTOMER_ERASED", each] += late
         wanted["PAYMENT_CONFLICT", each] += min(count - late, got["PAYMENT_CONFLICT", each])
     if not any(reason == "CUSTOMER_ERASED" and count for (reason, _), count in wanted.items()):
-        wanted["neither counted nor refused", next(iter(deliveries))[2]] += 1
+        wanted["neither counted nor refused", deliveries[0].digest] += 1
     return wanted
 
 

@@ -196,3 +196,37 @@ def test_a_sweep_while_all_is_read_is_no_difference(seed):
 
     assert Observed(world, meanwhile).differences() == []
     assert Observed(world).differences() == []
+
+
+def test_a_return_that_waited_too_long_for_its_order_verifies_clean():
+    world = World(seed=2)
+    world.register("c1")
+    for _ in range(2):  # the second one is hidden by the first
+        world.returned("c1", "b1", "o1", "10.00")
+    world.run()
+    world.now += 31 * DAY_S
+    world.sweep()
+    world.order("c1", "o1", "30.00")
+    world.returned("c1", "b2", "o1", "10.00")
+    observed = Observed(world.run())
+    assert (observed.differences(), reasons(observed)) == ([], [b"WAITING_EXPIRED"])
+
+
+def test_a_payment_that_waited_too_long_for_its_order_verifies_clean_and_not_when_it_counts_all_the_same():
+    world = World(seed=3, payment_join=True)
+    world.payment_of_order("o1", "p1", "10.00")
+    world.payment_of_order("o1", "p1", "11.00")
+    world.order("c1", "o2", "5.00")
+    world.run()
+    world.now += 31 * DAY_S
+    world.sweep()
+    world.register("c1")
+    world.order("c1", "o1", "10.00")
+    world.order("c1", "o2", "6.00")
+    world.payment_of_order("o1", "p2", "12.00")
+    observed = Observed(world.run())
+    assert observed.differences() == []
+    assert sorted(reasons(observed)) == [b"PAYMENT_CONFLICT", b"WAITING_EXPIRED", b"WAITING_EXPIRED"]
+
+    observed.logs["customer.dead-letters", 0].clear()
+    assert observed.differences() != []

@@ -1,7 +1,7 @@
 """Payments that name no customer, across partitions: every hop once, and to the customer whose order it is.
 
 A payment goes to customer.order-index, and from there to its customer's inbox. Whoever has an order is named there once
-for it, when the order counts or begins to wait. Inputs from before PAYMENT_JOIN was turned on had no such way: they are
+for it, when the order counts or begins to wait; again, when one that expired comes again. Inputs from before PAYMENT_JOIN was turned on had no such way: they are
 not verifiable, where they are older than all that had.
 """
 
@@ -30,6 +30,8 @@ class Joins:
         self._shared = shared
         self._report = report
         self._before = dead_letters.sources_with(BEFORE, shared.dead_letters)
+        self._expired = dead_letters.sources_with(dead_letters.EXPIRED, shared.dead_letters)
+        self._expired_orders: set[tuple[str, str]] = set()
         self._given: dict[Position, bool] = {}
         self._indexed: Counter[Position] = Counter()
         self._processed: set[Position] = set()
@@ -51,7 +53,7 @@ class Joins:
     ) -> None:
         """One partition of the log, and the tables that have to be its end."""
         topic = self._shared.catalogue.order_index.name
-        log = IndexLog(self._shared, contents.records.get(topic, ()))
+        log = IndexLog(self._shared, contents.records.get(topic, ()), self._expired)
         if contents.number not in self._shared.moving and not self._shared.is_cut(topic):
             log.compare_tables(rows, waiting, self._report)
         self.dead += log.dead
@@ -79,6 +81,8 @@ class Joins:
             waits = replay.traces.waiting.get(("O", order_id))
             if counted is None and waits is not None:
                 counted = next((each for each in deliveries if each.position == source_of(waits)), None)
+            if any(each.position in self._expired for each in deliveries):
+                self._expired_orders.add((order_id, customer_id))
             if counted is not None:
                 self._owed[order_id, customer_id] = counted
 
@@ -131,6 +135,8 @@ class Joins:
         for order_id, customer_id in sorted(self._owed.keys() | self._named.keys()):
             times, order = self._named[order_id, customer_id], self._owed.get((order_id, customer_id))
             if customer_id in excused or times == (order is not None):
+                continue
+            if times and (order_id, customer_id) in self._expired_orders:
                 continue
             if order is not None and not times and _older(order.position, first):
                 before += 1

@@ -2,12 +2,13 @@
 
 Everything about one orderId is in one partition of the log. The first customer named for an order owns it; a payment
 that comes later is sent on to that customer, an earlier one waits until then (CONTRACT section 6). The tables have to
-be the end of the replay.
+be the end of the replay. Where a payment waited too long, its dead letter is taken at its word; what came of other payments
+for the same order is then allowed either way, for which of them it hid while it waited cannot be told.
 """
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from worker.verify.contents import Record, Shared
@@ -26,13 +27,18 @@ class IndexLog:
     where it was first, and whether it was processed here. sent_on: position -> (customerId, whether it must have been).
     """
 
-    def __init__(self, shared: Shared, records: Iterable[Record]) -> None:
+    def __init__(
+        self, shared: Shared, records: Iterable[Record], expired: Container[Position | None]
+    ) -> None:
+        """expired: where the payments were first that waited too long."""
         self.named: Counter[tuple[str, str]] = Counter()
         self.payments: list[tuple[Position, bool]] = []
         self.sent_on: dict[Position, tuple[str, bool]] = {}
         self.dead: list[Expected] = []
         self._owners: dict[str, str] = {}
         self._waiting: dict[str, dict[str, Delivery[Purchase]]] = {}
+        self._expired = expired
+        self._of_expired: set[str] = set()
         self._unprocessed: set[str] = set()
         for record in records:
             if record.value is not None:
@@ -93,11 +99,16 @@ class IndexLog:
         if order_id not in self._owners:
             self._owners[order_id] = customer_id
             for delivery in self._waiting.pop(order_id, {}).values():
-                self.sent_on[delivery.position] = customer_id, due
+                self.sent_on[delivery.position] = customer_id, due and order_id not in self._of_expired
 
     def _payment(self, delivery: Delivery[Purchase]) -> None:
         payment = delivery.fact
         self.payments.append((delivery.position, delivery.due))
+        if delivery.position in self._expired:
+            self._of_expired.add(payment.order_id)
+            self._unprocessed.add(payment.order_id)
+            self._refuse(delivery, "WAITING_EXPIRED")
+            return
         if payment.order_id in self._owners:
             self.sent_on[delivery.position] = self._owners[payment.order_id], delivery.due
             return
@@ -106,6 +117,9 @@ class IndexLog:
         if earlier is not None:
             if (earlier.fact.amount, earlier.fact.currency) != (payment.amount, payment.currency):
                 self._refuse(delivery, "PAYMENT_CONFLICT")
+        elif payment.order_id in self._of_expired:
+            self.dead.append(Expected(delivery.source, frozenset(("PAYMENT_CONFLICT",)), due=False))
+            waiting[payment.id] = delivery
         elif len(waiting) >= MAX_WAITING:
             self._refuse(delivery, "WAITING_LIMIT")
         else:
