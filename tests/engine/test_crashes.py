@@ -97,6 +97,7 @@ def test_crashes_freezes_and_stops_lose_nothing_and_double_nothing(kafka: str, t
             for strike in schedule:
                 strike(rng, crew)
         wait_until_all_arrived(kafka, app_id, crew, traffic)
+        wait_until_it_works(crew, *crew)  # who was killed last may just be starting again
         for member in crew:
             member.signal(signal.SIGTERM)
             assert member.wait(within_s=10.0) == 0

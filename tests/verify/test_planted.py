@@ -401,6 +401,21 @@ def test_a_return_that_was_too_much_at_first_and_fits_in_the_end_verifies_clean(
     assert len(observed.log("customer.dead-letters")) == 2
 
 
+def test_a_repeat_of_a_return_that_waited_in_vain_verifies_clean_when_another_with_its_id_counted():
+    world = World()
+    for _ in range(2):
+        world.returned("c1", "b1", "o1", "10.00")
+    world.order("c1", "o1", "5.00")
+    world.register("c1")
+    world.run()
+    world.returned("c1", "b1", "o1", "4.00")
+    observed = Observed(world.run())
+    assert observed.differences() == []
+    assert [dict(each.headers)["dlq-reason"] for each in observed.log("customer.dead-letters")] == [
+        b"RETURN_CONFLICT"
+    ]
+
+
 def test_a_return_that_fits_and_was_refused_all_the_same_is_found():
     def spoil(observed: Observed) -> None:
         swallowed_return("1.00", "o1")(observed)

@@ -48,10 +48,13 @@ def _one(
     """kept: the delivery of the same returnId that counted or waits."""
     conflicted = each.position in replay.traces.conflicted
     others = any(_says(other.fact) != _says(each.fact) for other in deliveries)
+    hidden = replay.traces.may_be_hidden(each, deliveries)
     if kept is not None:
         if kept.fact.worth != each.fact.worth or (conflicted and others):
-            yield Expected(each.source, _CONFLICT, each.due)
-    elif not conflicted and _may_repeat_one_that_waited(replay, each, deliveries):
+            yield Expected(each.source, _CONFLICT, each.due and not hidden)
+        elif not replay.traces.still:  # what waited when its table was read may have conflicted since
+            yield Expected(each.source, _CONFLICT, due=False)
+    elif hidden:
         return
     elif others or not _fits(replay, each.fact):
         yield Expected(each.source, _CONFLICT, each.due)
@@ -59,17 +62,6 @@ def _one(
         replay.differs("input", f"return {each.fact.id} at {each.position} neither counted nor waits")
     elif not replay.traces.still:  # it may count or conflict beyond what was read
         yield Expected(each.source, _CONFLICT, due=False)
-
-
-def _may_repeat_one_that_waited(
-    replay: Replay, each: Delivery[Purchase], deliveries: Sequence[Delivery[Purchase]]
-) -> bool:
-    """A repeat of one that waits means nothing, also when that one comes to nothing in the end."""
-    traces = replay.traces
-    came_to_nothing = {*traces.conflicted, *traces.refused, *traces.expired}
-    return any(
-        other.position in came_to_nothing and other.fact.worth == each.fact.worth for other in deliveries
-    )
 
 
 def _fits(replay: Replay, back: Purchase) -> bool:

@@ -119,8 +119,11 @@ class Steps:
             return
         delivery = causes[0]
         fact = delivery.fact
+        every = [each for each in self.told.returns if each.fact.id == fact.id]
         same = [each for each in may_count if each.fact.id == fact.id]
-        if self.traces.still and all(each.at_home for each in same) and same[0] is not delivery:
+        earlier = same[: same.index(delivery)]
+        skipped = any(not self.traces.may_be_hidden(each, every) for each in earlier)
+        if self.traces.still and all(each.at_home for each in same) and skipped:
             self.differs("event", f"{head}: an earlier delivery of the return should have counted")
         self.winners["T", fact.id] = delivery
         self._compare(Cause(fact.id, fact.event_id, fact.correlation_id), customer.count_return(fact), group)

@@ -51,6 +51,16 @@ class Traces:
             each.position in self.expired for each in deliveries
         )
 
+    def may_be_hidden(self, each: Delivery[Purchase], deliveries: Iterable[Delivery[Purchase]]) -> bool:
+        """Whether one of these may have waited when it came, and have come to nothing in the end: a repeat of that meant
+        nothing."""
+        return not self._came_to_nothing(each) and any(
+            self._came_to_nothing(other) and other.fact.worth == each.fact.worth for other in deliveries
+        )
+
+    def _came_to_nothing(self, each: Delivery[Purchase]) -> bool:
+        return any(each.position in told for told in (self.conflicted, self.refused, self.expired))
+
     @property
     def pending_command(self) -> Mapping[str, Any]:
         """The command that waits for its email claim; empty without one."""
