@@ -98,7 +98,7 @@ def _sweep_waiting(batch: Batch, key: bytes, value: bytes) -> None:
     order_id = waiting.order_of(owner)
     if order_id is None:
         _expire(batch, place, waiting.decode(value), batch.customers.row(owner))
-    else:
+    elif batch.routing.order_index is not None:  # else it is kept until payments are joined again
         _expire_of_order(batch, order_id, waiting_id, waiting.decode(value))
 
 

@@ -84,8 +84,10 @@ def _receive(batch: Batch, source: Source, purchase: Purchase, forwarded: bool) 
         return
     row = batch.customers.row(purchase.customer_id)
     customer = row.customer
-    if row.waiting and isinstance(purchase, OrderReturned) and _waits_already(batch, purchase):
-        return
+    if customer is not None and row.waiting and isinstance(purchase, OrderReturned):
+        expiry.of_customer(batch, customer.id, row)
+        if _waits_already(batch, purchase):
+            return
     events = None if customer is None else count(batch, purchase, row, customer)
     is_new = _wait(batch, source, purchase, row) if events is None else bool(events)
     if is_new and isinstance(purchase, OrderCompleted):

@@ -334,3 +334,29 @@ def test_a_payment_that_comes_too_late_to_wait_for_its_order_does_not_wait():
     days_later(world, WAITING_DAYS + 0.01)
     world.run()
     assert reasons(world) == ["WAITING_EXPIRED"]
+
+
+def test_a_return_that_comes_again_when_the_one_that_waited_has_expired_waits_in_its_place():
+    world = World()
+    world.register("c1")
+    world.returned("c1", "b1", "o1", "10.00")
+    days_later(world.run(), WAITING_DAYS + 0.01)
+    world.returned("c1", "b1", "o1", "10.00")
+    world.run()
+    world.order("c1", "o1", "10.00")
+    world.run()
+    assert reasons(world) == ["WAITING_EXPIRED"]
+    assert (world.customer("c1").lifetime_earned, world.customer("c1").points) == (1, 0)
+
+
+def test_a_payment_that_waits_for_its_order_is_kept_while_payments_are_not_joined():
+    world = World(payment_join=True)
+    world.payment_of_order("o1", "p1", "10.00")
+    days_later(world.run(), WAITING_DAYS + 0.01)
+    index, world.routing.order_index = world.routing.order_index, None
+    world.sweep()
+    assert reasons(world) == []
+
+    world.routing.order_index = index
+    world.sweep()
+    assert reasons(world) == ["WAITING_EXPIRED"]

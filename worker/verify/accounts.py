@@ -100,7 +100,7 @@ def _purchase(
     lost = []
     for each in deliveries:
         before = [*expiry.hiding(replay, each, all_of_it), *((winner,) if winner else ())]
-        conflicts = [_amount(each) != _amount(other) for other in before if other is not each]
+        conflicts = [each.fact.worth != other.fact.worth for other in before if other is not each]
         counted = each is winner and not any(
             other.fact == each.fact for other in deliveries if other is not each
         )
@@ -130,10 +130,6 @@ def _waiting(
         replay.causes_missing = True
         replay.differs("waiting", f"{name} {purchase_id} was never given")
     return found
-
-
-def _amount(delivery: Delivery[Purchase]) -> tuple[int, str]:
-    return delivery.fact.amount, delivery.fact.currency
 
 
 def _limited(replay: Replay) -> Iterator[Expected]:

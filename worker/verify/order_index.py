@@ -115,7 +115,7 @@ class IndexLog:
         waiting = self._waiting.setdefault(payment.order_id, {})
         earlier = waiting.get(payment.id)
         if earlier is not None:
-            if (earlier.fact.amount, earlier.fact.currency) != (payment.amount, payment.currency):
+            if earlier.fact.worth != payment.worth:
                 self._refuse(delivery, "PAYMENT_CONFLICT")
         elif payment.order_id in self._of_expired:
             self.dead.append(Expected(delivery.source, frozenset(("PAYMENT_CONFLICT",)), due=False))

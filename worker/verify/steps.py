@@ -119,7 +119,7 @@ class Steps:
             return
         delivery = causes[0]
         fact = delivery.fact
-        every = [each for each in self.told.returns if each.fact.id == fact.id]
+        every = self.returns_by_id[fact.id]
         same = [each for each in may_count if each.fact.id == fact.id]
         earlier = same[: same.index(delivery)]
         skipped = any(not self.traces.may_be_hidden(each, every) for each in earlier)
