@@ -66,6 +66,7 @@ class Row:
                 *stage.differences(),
                 *self.broken_promises(stage),
                 *(f"SIGTERM ended with {code}" for code in stopped if code != 0),
+                *(stage.last_words if any(stopped) else ()),
             ]
             outcome.late = list(self.missed_marks(stage))
             self.note(stage, outcome)
