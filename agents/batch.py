@@ -17,6 +17,7 @@ from worker.domain.ledger import ledger_lines
 from worker.domain.rejections import DeadLettered
 from worker.domain.rules import RuleBook
 from worker.domain.state import CustomerRow
+from worker.engine.partition import POSITIONS
 from worker.engine.unit import Headers, Outgoing, Unit
 from worker.spans import Begin, End
 from worker.topics import Catalogue
@@ -85,7 +86,20 @@ class Batch:
         self.trace: bytes | None = None  # the traceparent of the input at hand
         self.span_ends: list[End] = []  # to be called after the commit
         self._begin_span = begin_span
+        self._claims_position: int | None = None
         self._time = format_time(now)
+
+    @property
+    def claims_position(self) -> int:
+        """Offset up to which this partition of customer.email-claims was read, this batch's records included."""
+        if self._claims_position is None:
+            committed = self.unit.get(POSITIONS, self.routing.email_claims.encode())
+            self._claims_position = 0 if committed is None else int(committed)
+        return self._claims_position
+
+    @claims_position.setter
+    def claims_position(self, position: int) -> None:
+        self._claims_position = position
 
     def follow(self, source: Source) -> None:
         """What is sent from here on belongs to this input's trace, if it has one."""

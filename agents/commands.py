@@ -1,14 +1,16 @@
 """Commands: every delivery is answered; one customer's are applied in log order; an email is claimed before it is used.
 
-The saga of an email (DESIGN, section 5): `claim` parks the command in its row and asks the partition of the email's
-hash; `answered` completes or rejects it, and then works off the commands that queued behind it. An erasure, which
-queues like any other command, gives the email back and leaves nothing of what former commands said.
+The saga of an email: `_claim` parks the command in its row and asks the partition of the email's hash; `answered`
+completes or rejects it, and then works off the commands that queued behind it. Where that partition is this one, the
+claim is answered at once. An erasure, which queues like any other command, gives the email back and leaves nothing of
+what former commands said.
 """
 
 from collections.abc import Sequence
 
 import msgspec
 
+from agents import email_claims
 from agents.batch import Batch
 from agents.purchases import refuse_waiting, release_waiting
 from tables import command_results, waiting
@@ -19,11 +21,8 @@ from worker.domain.events import Event
 from worker.domain.messages import Command, EraseCustomer, RegisterCustomer, UpdateProfile
 from worker.domain.rejections import Rejected, RejectionCode
 from worker.domain.state import CustomerRow, PendingClaim
-from worker.engine.unit import Outgoing
-from worker.wire import claims
 from worker.wire.claims import ClaimAnswer, ClaimEmail, ReleaseEmail
 from worker.wire.commands import ReceivedCommand, decode_command
-from worker.wire.email import email_hash
 from worker.wire.results import CommandResult
 
 _APPLIED, _REJECTED = "APPLIED", "REJECTED"
@@ -52,11 +51,7 @@ def answered(batch: Batch, answer: ClaimAnswer) -> None:
         return
     row.pending = None
     batch.customers.changed(answer.customer_id, row)
-    if answer.granted:
-        _complete(batch, row, pending)
-    else:
-        rejected = Rejected(RejectionCode.CUSTOMER_EMAIL_EXISTS, "the email belongs to another customer")
-        _finish(batch, row, pending.command, pending.fingerprint, rejected)
+    _end_claim(batch, row, pending, answer.granted)
     _work_off_queue(batch, row, answer.customer_id)
 
 
@@ -104,9 +99,20 @@ def _record(batch: Batch, row: CustomerRow, command: Command, events: Sequence[E
 
 def _claim(batch: Batch, row: CustomerRow, pending: PendingClaim, email: str) -> None:
     command = pending.command
-    row.pending = pending
-    batch.customers.changed(command.customer_id, row)
-    _to_claims(batch, email, ClaimEmail(command.command_id, command.customer_id))
+    granted = email_claims.send(batch, email, ClaimEmail(command.command_id, command.customer_id))
+    if granted is None:
+        row.pending = pending
+        batch.customers.changed(command.customer_id, row)
+    else:
+        _end_claim(batch, row, pending, granted)
+
+
+def _end_claim(batch: Batch, row: CustomerRow, pending: PendingClaim, granted: bool) -> None:
+    if granted:
+        _complete(batch, row, pending)
+        return
+    rejected = Rejected(RejectionCode.CUSTOMER_EMAIL_EXISTS, "the email belongs to another customer")
+    _finish(batch, row, pending.command, pending.fingerprint, rejected)
 
 
 def _complete(batch: Batch, row: CustomerRow, pending: PendingClaim) -> None:
@@ -143,14 +149,7 @@ def _place(number: int) -> str:
 def _release(batch: Batch, command: Command, email: str | None, claim_id: str | None) -> None:
     """Give an email back; claim_id: the claim that held it. Nothing without either."""
     if email is not None and claim_id is not None:
-        _to_claims(batch, email, ReleaseEmail(claim_id, command.customer_id))
-
-
-def _to_claims(batch: Batch, email: str, message: ClaimEmail | ReleaseEmail) -> None:
-    partition, key = batch.routing.home(email_hash(email))
-    batch.unit.out(batch.routing.email_claims, partition).append(
-        Outgoing(key, claims.encode(message), batch.trace_headers())
-    )
+        email_claims.send(batch, email, ReleaseEmail(claim_id, command.customer_id))
 
 
 def _finish(

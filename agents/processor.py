@@ -44,7 +44,7 @@ class Processor:
         }
         self._handlers: dict[str, Handler] = {
             **self._forwarded,  # type: ignore[dict-item]  # their third argument has a default
-            routing.email_claims: email_claims.claim,
+            routing.email_claims: email_claims.receive,
             routing.inbox: self._inbox,
         }
         if routing.order_index is not None:

@@ -60,6 +60,32 @@ def test_of_many_registrations_of_one_email_exactly_one_is_applied():
     assert outcomes.count(("REJECTED", "CUSTOMER_EMAIL_EXISTS", None)) == 49
 
 
+def test_an_email_of_the_customers_own_partition_is_decided_in_the_transaction_of_the_command():
+    world = World(max_batch=1)
+    home = world.routing.home("c1")[0]
+    email = world.email("a", "c1", here=True)
+    world.register("c1", email=email)
+    world.turn(home)
+    assert world.results("c1")[0]["outcome"] == "APPLIED"
+    world.register("c2", email=email)
+    world.run()
+    world.command("EraseCustomer", "c1", "e1", {"reason": "R"})
+    world.run()
+    world.register("c3", email=email)
+    world.run()
+    assert world.results("c2")[0]["code"] == "CUSTOMER_EMAIL_EXISTS"
+    assert world.results("c3")[0]["outcome"] == "APPLIED"
+
+
+def test_an_email_of_another_partition_is_decided_there():
+    world = World(max_batch=1)
+    world.register("c1", email=world.email("a", "c1", here=False))
+    world.turn(world.routing.home("c1")[0])
+    assert world.results("c1") == []
+    world.run()
+    assert world.results("c1")[0]["outcome"] == "APPLIED"
+
+
 def test_commands_behind_a_pending_claim_wait_and_keep_their_order():
     world = World(max_batch=1)
     world.register("c1")
@@ -77,40 +103,46 @@ def test_commands_behind_a_pending_claim_wait_and_keep_their_order():
     assert (row.pending, row.queued, world.customer("c1").email) == (None, 0, "c@example.com")
 
 
-def test_an_email_freed_by_a_profile_change_can_be_registered_again():
+@pytest.mark.parametrize("here", [True, False])
+def test_an_email_freed_by_a_profile_change_can_be_registered_again(here):
     world = World()
-    world.register("c1", email="a@example.com")
+    a, b = (world.email(name, "c1", here) for name in "ab")
+    world.register("c1", email=a)
     world.run()
-    world.command("UpdateProfile", "c1", "u1", {"name": "A", "email": "b@example.com", "phone": None})
+    world.command("UpdateProfile", "c1", "u1", {"name": "A", "email": b, "phone": None})
     world.run()
-    world.register("c2", email="a@example.com")
-    world.register("c3", email="b@example.com")
+    world.register("c2", email=a)
+    world.register("c3", email=b)
     world.run()
     assert world.results("c2")[0]["outcome"] == "APPLIED"
     assert world.results("c3")[0]["code"] == "CUSTOMER_EMAIL_EXISTS"
 
 
-def test_two_customers_that_swap_emails_are_both_rejected():
+@pytest.mark.parametrize("here", [True, False])
+def test_two_customers_that_swap_emails_are_both_rejected(here):
     world = World()
-    world.register("c1", email="a@example.com")
-    world.register("c2", email="b@example.com")
+    a, b = (world.email(name, "c1", here) for name in "ab")
+    world.register("c1", email=a)
+    world.register("c2", email=b)
     world.run()
-    world.command("UpdateProfile", "c1", "u1", {"name": "A", "email": "b@example.com", "phone": None})
-    world.command("UpdateProfile", "c2", "u2", {"name": "B", "email": "a@example.com", "phone": None})
+    world.command("UpdateProfile", "c1", "u1", {"name": "A", "email": b, "phone": None})
+    world.command("UpdateProfile", "c2", "u2", {"name": "B", "email": a, "phone": None})
     world.run()
     assert [r.get("code") for c in ("c1", "c2") for r in world.results(c)[1:]] == [
         "CUSTOMER_EMAIL_EXISTS"
     ] * 2
 
 
-def test_going_back_to_an_earlier_email_keeps_it_claimed():
+@pytest.mark.parametrize("here", [True, False])
+def test_going_back_to_an_earlier_email_keeps_it_claimed(here):
     world = World(max_batch=1)
-    world.register("c1", email="a@example.com")
-    world.command("UpdateProfile", "c1", "u1", {"name": "A", "email": "b@example.com", "phone": None})
-    world.command("UpdateProfile", "c1", "u2", {"name": "A", "email": "a@example.com", "phone": None})
+    a, b = (world.email(name, "c1", here) for name in "ab")
+    world.register("c1", email=a)
+    world.command("UpdateProfile", "c1", "u1", {"name": "A", "email": b, "phone": None})
+    world.command("UpdateProfile", "c1", "u2", {"name": "A", "email": a, "phone": None})
     world.run()
-    world.register("c2", email="a@example.com")
-    world.register("c3", email="b@example.com")
+    world.register("c2", email=a)
+    world.register("c3", email=b)
     world.run()
     assert world.results("c2")[0]["code"] == "CUSTOMER_EMAIL_EXISTS"
     assert world.results("c3")[0]["outcome"] == "APPLIED"
@@ -120,7 +152,7 @@ def test_the_expected_version_is_checked_when_the_command_arrives_not_when_its_e
     world = World(max_batch=1)
     world.register("c1")
     world.run()
-    data = {"name": "B", "email": "b@example.com", "phone": None}
+    data = {"name": "B", "email": world.email("b", "c1", here=False), "phone": None}
     world.command("UpdateProfile", "c1", "u1", data, expectedVersion=1)
     world.turn(world.routing.home("c1")[0])
     world.order("c1", "o1", "10.00")

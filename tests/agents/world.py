@@ -17,9 +17,11 @@ from tables import customers
 from tables.rows import Committed
 from worker.domain.rules import DEFAULT_RULES, RuleBook
 from worker.domain.state import Customer, CustomerRow
+from worker.engine.partition import POSITIONS
 from worker.engine.store import MemoryStore
 from worker.engine.unit import Unit
 from worker.topics import Catalogue
+from worker.wire.email import email_hash
 
 PARTITIONS = 4
 START = 1_795_500_000.0
@@ -158,6 +160,12 @@ class World:
         }
         return self.produce(self.routing.payments, value, order_id, partition)
 
+    def email(self, name: str, customer_id: str, here: bool) -> str:
+        """An email that is decided on the customer's own partition, or on another."""
+        home = self.routing.home(customer_id)[0]
+        emails = (f"{name}-{n}@example.com" for n in range(1_000))
+        return next(each for each in emails if (self.routing.home(email_hash(each))[0] == home) is here)
+
     # -- what the worker does
 
     def run(self) -> "World":
@@ -173,6 +181,8 @@ class World:
         work = self._process(unit)
         work.take(records)
         committed = work.finish()
+        for record in records:
+            unit.put(POSITIONS, record.topic.encode(), b"%d" % (record.offset + 1))
         if crash:
             return
         self._commit(unit)

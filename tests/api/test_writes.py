@@ -9,6 +9,7 @@ import pytest
 from api import submitting
 from tests.api.conftest import ANN, CUSTOMERS, Client, Serve, problem, registered
 from tests.api.in_memory import InMemoryGateway, World
+from worker.wire.email import email_hash
 
 N = uuid5(NAMESPACE_DNS, "customer-context")
 HOME = {"street": "1 Main St", "city": "Springfield", "zipCode": "12345", "country": "US"}
@@ -32,6 +33,18 @@ async def test_ids_follow_from_the_idempotency_key(client: Client, world: World)
     command_id = str(uuid5(N, f"|POST|{CUSTOMERS}|k-1"))
     assert world.records[0]["received"].command_id == command_id
     assert (await answer.json())["id"] == str(uuid5(N, command_id))
+
+
+async def test_without_a_key_a_customer_lives_where_the_email_is_decided(
+    client: Client, world: World
+) -> None:
+    home = InMemoryGateway(world).partition_of
+    for n in range(20):
+        answer = await client.post(CUSTOMERS, json={**ANN, "email": f"Ann{n}@Example.com"})
+        customer_id = (await answer.json())["id"]
+        command_id = world.records[-1]["received"].command_id
+        assert customer_id == str(uuid5(N, command_id))
+        assert home(customer_id) == home(email_hash(f"ann{n}@example.com"))
 
 
 async def test_a_repeated_request_registers_once_and_is_answered_the_same(client: Client) -> None:

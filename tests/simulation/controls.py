@@ -94,6 +94,11 @@ def _kept_at_erasure(customer: Customer | None, command: AnyCommand) -> str | No
     return None if isinstance(command, EraseCustomer) else released_email(customer, command)
 
 
+def _every_claim_granted(*args: Any) -> bool:
+    _decide_claim(*args)
+    return True
+
+
 def _counted_all_the_same(customer: Customer, *rest: Any) -> tuple[Event, ...]:
     erased, customer.erased = customer.erased, False
     try:
@@ -120,6 +125,7 @@ def _rounded_up(rules: RuleSet, amount: int, currency: str) -> int | None:
 
 _known_to_nobody = SimpleNamespace(**vars(waiting) | {"read": lambda *_: None})
 _answer = Batch.answer
+_decide_claim = email_claims._decide
 _counted = RuleSet.counted
 _erased = evolve._CHANGES[CustomerErased]
 
@@ -133,11 +139,7 @@ CONTROLS = {
     "repeated commands answered once": Control(change=_replaced(Batch, "answer", _answer_once)),
     "queued commands forgotten": Control(change=_replaced(commands, "_work_off_queue", lambda *_: None)),
     "every email claim granted": Control(
-        change=_replaced(
-            email_claims,
-            "_answer",
-            lambda batch, message, granted, to=email_claims._answer: to(batch, message, True),
-        )
+        change=_replaced(email_claims, "_decide", _every_claim_granted),
     ),
     "no email released": Control(change=_replaced(commands, "released_email", lambda *_: None)),
     "email not released at erasure": Control(change=_replaced(commands, "released_email", _kept_at_erasure)),

@@ -1,6 +1,6 @@
 """Emails: who owns which, replayed from the log of claims and releases. First come, first served (CONTRACT section 6).
 
-Each claim has to come from a command and each release from a profile change; the table has to be the end of the
+A message that was decided before it came into the log says up to where the log had been followed by then. Each claim has to come from a command and each release from a profile change; the table has to be the end of the
 replay, and the owner has to be the customer who has that email.
 """
 
@@ -26,7 +26,7 @@ class ClaimLog:
         self.unprocessed: set[str] = set()
         self.dead: list[Expected] = []
         self._shared = shared
-        for record in shared.claims:
+        for record in sorted(shared.claims, key=_when_decided):
             self._step(record)
 
     def _step(self, record: Record) -> None:
@@ -34,10 +34,10 @@ class ClaimLog:
             return
         processed = self._shared.processed(record.topic, record.partition, record.offset)
         try:
-            message = json.loads(record.value)
+            message = _message(record)
             wanted = Claimed((record.key or b"").decode(), message["claim_id"], message["customer_id"])
             kind = message["type"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError):
             self.dead.append(Expected(record, frozenset(("UNDECODABLE",)), processed))
             return
         if not processed or record.partition in self._shared.moving:
@@ -84,6 +84,22 @@ class ClaimLog:
                     report.differs(
                         f"email {name}", f"customer {claimed.customer_id}", f"{claimed.claim_id} {text}"
                     )
+
+
+def _when_decided(record: Record) -> tuple[int, int, bool]:
+    """Orders the records of each partition; those that were decided at the same position stay in the log's order."""
+    position = _message(record).get("position")
+    if isinstance(position, int):
+        return record.partition, position, False
+    return record.partition, record.offset, True
+
+
+def _message(record: Record) -> Mapping[str, Any]:
+    try:
+        message = json.loads(record.value or b"null")
+    except ValueError:
+        return {}
+    return message if isinstance(message, dict) else {}
 
 
 def compare_owners(

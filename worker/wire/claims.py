@@ -1,7 +1,8 @@
 """Internal messages of the email saga and the envelope of customer.inbox.
 
 A customer's partition claims an email from the partition of its hash (topic customer.email-claims, key: the hash) and
-is answered through customer.inbox (key: the customerId). The inbox also carries inputs that came with another key or
+is answered through customer.inbox (key: the customerId). Where both are the same partition it decides at once and tells
+the log so: a message with a position was decided after those below that offset and before all others. The inbox also carries inputs that came with another key or
 on another partition; their first position and timestamp (ms since 1970 UTC) travel in headers. Where an input names no
 customer, a header does (CUSTOMER).
 """
@@ -22,18 +23,20 @@ ENVELOPE = frozenset(
 )
 
 
-class ClaimEmail(msgspec.Struct, frozen=True, tag=True):
+class ClaimEmail(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     """claim_id: the commandId of the registration or profile change."""
 
     claim_id: str
     customer_id: str
+    position: int | None = None
 
 
-class ReleaseEmail(msgspec.Struct, frozen=True, tag=True):
+class ReleaseEmail(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     """Ends the claim that it names and no other."""
 
     claim_id: str
     customer_id: str
+    position: int | None = None
 
 
 class ClaimAnswer(msgspec.Struct, frozen=True):
