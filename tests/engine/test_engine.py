@@ -249,3 +249,16 @@ async def test_an_engine_that_was_closed_takes_nothing_over(bench: Bench):
     await engine.close()
     await engine.fence([0])
     assert (engine.held, engine.store(0), engine.progress()) == (frozenset(), None, {})
+
+
+async def test_what_was_let_go_while_it_was_restored_is_not_begun(bench: Bench):
+    engine = bench.engine()
+    await engine.fence([0])
+    await engine.restore()
+    positions = await engine.positions([(bench.input, 0)])
+    await engine.quiesce()  # the group rebalances again
+    assert engine.begin(1, positions) is False
+    assert (engine.at_rest, engine.held) == (True, frozenset())
+    generation = await bench.take_over(engine)
+    store = await processed(bench, engine, generation, [1, 2])
+    assert sums(store) == {"count": 2, "sum": 3, "xor": 3}

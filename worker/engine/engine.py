@@ -60,6 +60,7 @@ class Engine:
         self._partitions: dict[int, Partition] = {}
         self._reader = Reader(client, self._observer)
         self._generation = -1
+        self._fenced = False  # and not asked to let go since
         self._active = False
         self._closed = False
         self.on_release: Callable[[], None] = lambda: None
@@ -94,6 +95,7 @@ class Engine:
             )
             for number, producer in zip(wanted, producers, strict=True)
         }
+        self._fenced = True
         log.info("fenced", partitions=wanted, seconds=round(time.monotonic() - started, 3))
 
     async def restore(self) -> None:
@@ -123,10 +125,14 @@ class Engine:
             found[topic, number] = max(position, first)
         return found
 
-    def begin(self, generation: int, positions: Mapping[tuple[str, int], int]) -> None:
-        """Start the loops; records of this generation are expected from these positions on."""
-        if self._closed:
-            return
+    def begin(self, generation: int, positions: Mapping[tuple[str, int], int]) -> bool:
+        """Start the loops; records of this generation are expected from these positions on.
+
+        False, and nothing is started, when the partitions were to be let go while they were restored: the next
+        assignment fences them again.
+        """
+        if self._closed or not self._fenced:
+            return False
         self._generation = generation
         for (topic, number), position in positions.items():
             self._partitions[number].expected[topic] = position
@@ -134,10 +140,11 @@ class Engine:
             partition.start()
         self._active = True
         log.info("processing", generation=generation, partitions=sorted(self._partitions))
+        return True
 
     async def quiesce(self) -> None:
         """Finish the running transactions and stop; queued records will be read again by whoever is next."""
-        was_active, self._active = self._active, False
+        was_active, self._active, self._fenced = self._active, False, False
         await asyncio.gather(*(partition.stop() for partition in self._partitions.values()))
         if was_active:
             self.on_release()

@@ -258,9 +258,8 @@ class EngineRecovery(Recovery):
         if app.consumer_generation_id != generation_id:
             return  # the next rebalance is on its way
         await consumer.perform_seek()
-        if app.consumer_generation_id != generation_id:
+        if app.consumer_generation_id != generation_id or not app.engine.begin(generation_id, app.positions):
             return
-        app.engine.begin(generation_id, app.positions)
         inputs = {tp for tp in consumer.assignment() if not self._is_changelog_tp(tp)}
         consumer.resume_partitions(inputs)
         self.completed.set()
