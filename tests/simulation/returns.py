@@ -59,13 +59,18 @@ def refused(
     return_id: str,
     deliveries: Sequence[Delivery],
 ) -> Counter[tuple[str, str]]:
-    """The dead letters that the deliveries of one return must have led to; what may be is taken as it was got."""
+    """The dead letters that the deliveries of one return must have led to; what may be is taken as it was got.
+
+    Of several with one amount all but the first mean nothing while it waits, also when it then conflicts: whether it
+    waited cannot be seen.
+    """
     wanted: Counter[tuple[str, str]] = Counter()
     line = seen.ledger[customer].get((RETURN, return_id))
     for each, count in Counter(deliveries).items():
         late = min(count, got[ERASED, each.digest]) if customer in seen.erased else 0
         wanted[ERASED, each.digest] += late
-        if line is not None and (line.amount, line.currency) != each[:2]:
+        alone = sum(other[:2] == each[:2] for other in deliveries) == 1
+        if alone and line is not None and (line.amount, line.currency) != each[:2]:
             wanted[CONFLICT, each.digest] += count - late
         elif _may_conflict(seen, customer, each, deliveries):
             wanted[CONFLICT, each.digest] += min(count - late, got[CONFLICT, each.digest])
