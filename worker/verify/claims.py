@@ -1,7 +1,8 @@
 """Emails: who owns which, replayed from the log of claims and releases. First come, first served (CONTRACT section 6).
 
-A message that was decided before it came into the log says up to where the log had been followed by then. Each claim has to come from a command and each release from a profile change; the table has to be the end of the
-replay, and the owner has to be the customer who has that email.
+A message that was decided before it came into the log says up to where the log had been followed by then. Each claim
+has to come from a command and each release from a profile change; the table has to be the end of the replay, and the
+owner has to be the customer who has that email.
 """
 
 import json

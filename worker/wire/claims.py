@@ -2,9 +2,10 @@
 
 A customer's partition claims an email from the partition of its hash (topic customer.email-claims, key: the hash) and
 is answered through customer.inbox (key: the customerId). Where both are the same partition it decides at once and tells
-the log so: a message with a position was decided after those below that offset and before all others. The inbox also carries inputs that came with another key or
-on another partition; their first position and timestamp (ms since 1970 UTC) travel in headers. Where an input names no
-customer, a header does (CUSTOMER).
+the log so: a message with a position was decided after those below that offset and before all others.
+
+The inbox also carries inputs that came with another key or on another partition; their first position and timestamp (ms
+since 1970 UTC) travel in headers. Where an input names no customer, a header does (CUSTOMER).
 """
 
 import msgspec
