@@ -1,6 +1,8 @@
 """Both stores behave as a plain dictionary per table, and RocksDB keeps what was written."""
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +21,7 @@ ROWS = st.dictionaries(KEYS, st.none() | st.binary(max_size=5), max_size=6)
 WRITE = st.tuples(
     st.dictionaries(st.sampled_from([A, B]), ROWS),
     st.dictionaries(st.sampled_from([A, B]), st.integers(min_value=0, max_value=2**63)),
+    st.booleans(),
 )
 
 
@@ -32,16 +35,21 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
 @settings(max_examples=60, deadline=None)
 @given(writes=st.lists(WRITE, max_size=5), prefix=st.binary(max_size=2))
 def test_both_stores_hold_what_a_dictionary_would_after_any_writes(
-    writes: list[tuple[Mapping[bytes, Mapping[bytes, bytes | None]], Mapping[bytes, int]]], prefix: bytes
+    writes: list[tuple[Mapping[bytes, Mapping[bytes, bytes | None]], Mapping[bytes, int], bool]],
+    prefix: bytes,
 ):
     with TemporaryDirectory() as folder:
         rocks, memory = RocksStores(Path(folder)), MemoryStores()
         stores = rocks.open(0), memory.open(0)
         model: dict[bytes, dict[bytes, bytes]] = {A: {}, B: {}}
         offsets: dict[bytes, int] = {}
-        for changes, marks in writes:
+        for changes, marks, loaded in writes:
             for store in stores:
-                store.write(changes, marks)
+                if loaded:
+                    store.load(changes, marks)
+                    store.flush()
+                else:
+                    store.write(changes, marks)
             offsets.update(marks)
             for table, rows in changes.items():
                 merged = {**model[table], **rows}
@@ -119,6 +127,37 @@ def test_rocksdb_writes_rows_and_offsets_together_or_not_at_all(tmp_path: Path):
         store.write({A: {b"k": b"v"}}, {A: "no number"})  # type: ignore[dict-item]  # breaks after the row was added
     assert store.get(A, b"k") is None
     assert store.offsets() == {}
+    store.close()
+
+
+LOADS_FOR_EVER = """
+import itertools, sys
+from pathlib import Path
+from worker.engine.store import RocksStores
+store = RocksStores(Path(sys.argv[1])).open(0)
+for number in itertools.count():
+    store.load({b"A": {b"%08d" % number: b"v" * 1000}}, {b"A": number + 1})
+    if number == 50:
+        store.flush()
+    if number == int(sys.argv[2]):
+        print("loaded", flush=True)
+"""
+
+
+@pytest.mark.parametrize("loads", [60, 30_000])
+def test_a_process_that_dies_while_it_loads_leaves_the_first_rows_and_their_offset(
+    tmp_path: Path, loads: int
+):
+    with subprocess.Popen(
+        [sys.executable, "-c", LOADS_FOR_EVER, str(tmp_path), str(loads)], stdout=subprocess.PIPE
+    ) as loading:
+        assert loading.stdout is not None
+        assert loading.stdout.readline() == b"loaded\n"
+        loading.kill()
+    store = RocksStores(tmp_path).open(0)
+    end = store.offsets()[A]
+    assert [int(key) for key, _ in store.scan(A)] == list(range(end))
+    assert end >= 51  # what was flushed
     store.close()
 
 

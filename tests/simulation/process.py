@@ -5,7 +5,8 @@ What is made up: the log, what the worker has fetched, and the clock. `die` ends
 
 import asyncio
 import contextvars
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -50,6 +51,18 @@ class Ended(Exception):
 
 class Broken(AssertionError):
     """A worker ended for a reason that nobody planned."""
+
+
+class Inline(Executor):
+    """A thread that never runs beside the loop, so that a seed replays."""
+
+    def __init__(self, *_: Any) -> None:
+        """Takes what a ThreadPoolExecutor takes."""
+
+    def submit(self, do: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(do(*args, **kwargs))
+        return done
 
 
 class KeptStores:
@@ -189,6 +202,7 @@ def simulated_ends() -> Iterator[None]:
         patch.object(partition, "die", _end_loop),
         patch.object(engine, "die", _end_worker),
         patch.object(restore, "die", _end_worker),
+        patch.object(restore, "ThreadPoolExecutor", Inline),
         patch.object(engine, "log", quiet),
     ):
         yield

@@ -44,6 +44,10 @@ SOURCES = {
     "mode.worker:Worker._stop_on_signal": "beff8fabfeb1e1e3",
     "mode.worker:Worker.execute_from_commandline": "212e98f635d7a69b",
     "mode.worker:Worker.stop_and_shutdown": "bf1608cc301123cf",
+    "aiokafka.consumer.fetcher:FetchResult.getall": "3e717e30de5068d5",
+    "aiokafka.consumer.fetcher:PartitionRecords.__iter__": "b411eeeaeb7c31dc",
+    "aiokafka.consumer.fetcher:PartitionRecords._consumer_record": "e668541600b047ab",
+    "aiokafka.consumer.fetcher:PartitionRecords._unpack_records": "b803e6d46480732c",
     "aiokafka.producer.sender:Sender._do_txn_commit": "8263eaebb7c30ea1",
     "aiokafka.producer.sender:Sender._sender_routine": "2380dc5e333d9ebd",
 }

@@ -5,11 +5,13 @@ Rules:
   changelog as the reader sees it is the end of everything that will ever be committed by a former owner.
 - Done when the reader's position reaches that end: transaction markers take offsets too, so counting records is wrong.
 - A store whose offset is past the end of its changelog leads it, and is refused.
+- While one thread writes what was read, the next is fetched and unpacked. A restore that is given up waits for it.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -19,6 +21,7 @@ from worker.engine.store import Store
 from worker.engine.unit import Table
 
 _MAX_RECORDS = 20_000
+_FETCH_BYTES = 8 << 20  # a larger answer takes longer for each byte of it
 _PATIENCE_MS = 20  # where only transaction markers are left, nothing comes, but the position moves on
 
 
@@ -41,7 +44,8 @@ class Reader:
                 isolation_level="read_committed",
                 auto_offset_reset="none",
                 fetch_max_wait_ms=50,
-                max_partition_fetch_bytes=8 << 20,
+                fetch_max_bytes=_FETCH_BYTES,
+                max_partition_fetch_bytes=_FETCH_BYTES,
             )
             await consumer.start()
             self._consumer = consumer
@@ -63,10 +67,16 @@ class Reader:
             for table in tables
             for number, store in partitions.items()
         }
+        if not wanted:
+            return 0
         async with self._turn:
-            return await self._replay(wanted) if wanted else 0
+            with ThreadPoolExecutor(1, "restore") as thread:
+                loader = _Loader(thread)
+                replayed = await self._replay(wanted, loader)
+                await loader.flush(partitions.values())
+        return replayed
 
-    async def _replay(self, wanted: dict[TopicPartition, tuple[Store, Table]]) -> int:
+    async def _replay(self, wanted: dict[TopicPartition, tuple[Store, Table]], loader: "_Loader") -> int:
         reader = self._reader()
         reader.assign(list(wanted))
         try:
@@ -80,14 +90,11 @@ class Reader:
             replayed = 0
             while todo:
                 fetched = await reader.getmany(*todo, timeout_ms=_PATIENCE_MS, max_records=_MAX_RECORDS)
-                for tp, records in fetched.items():
-                    store, table = wanted[tp]
-                    fresh = [record for record in records if record.offset < ends[tp]]
-                    if fresh:
-                        rows = {record.key: record.value for record in fresh}
-                        store.write({table.mark: rows}, {table.mark: fresh[-1].offset + 1})
-                        replayed += len(fresh)
-                        self._observer.replayed(len(fresh))
+                found = [_found(*wanted[tp], records, ends[tp]) for tp, records in fetched.items()]
+                await loader.load(found)
+                count = sum(each.records for each in found)
+                self._observer.replayed(count)
+                replayed += count
                 todo -= {tp for tp in todo if await reader.position(tp) >= ends[tp]}
             return replayed
         finally:
@@ -132,3 +139,55 @@ def _seek(
     start = max(begin, have)
     reader.seek(tp, start)
     return start < end
+
+
+class _Found(NamedTuple):
+    """What was read of one table of one store: rows of so many records, and the changelog offset to continue at."""
+
+    store: Store
+    table: Table
+    rows: dict[bytes, bytes | None]
+    records: int
+    end: int
+
+
+def _found(store: Store, table: Table, records: Sequence[Any], end: int) -> _Found:
+    """end: of what is wanted; what came later is left to whoever wrote it."""
+    fresh = [record for record in records if record.offset < end]
+    rows = {record.key: record.value for record in fresh}
+    return _Found(store, table, rows, len(fresh), min(records[-1].offset + 1, end))
+
+
+class _Loader:
+    """Loads stores on a thread of its own, a step behind its caller."""
+
+    def __init__(self, thread: ThreadPoolExecutor) -> None:
+        self._thread = thread
+        self._running: asyncio.Future[None] | None = None
+
+    async def load(self, found: Sequence[_Found]) -> None:
+        """Begin to load this; what came before it is loaded when this returns."""
+        await self._begin(_load, found)
+
+    async def flush(self, stores: Iterable[Store]) -> None:
+        """Returns when everything is durable."""
+        await self._begin(_flush, tuple(stores))
+        await self._end()
+
+    async def _begin(self, do: Callable[[Any], None], what: Any) -> None:
+        await self._end()
+        self._running = asyncio.get_running_loop().run_in_executor(self._thread, do, what)
+
+    async def _end(self) -> None:
+        if self._running is not None:
+            await self._running
+
+
+def _load(found: Sequence[_Found]) -> None:
+    for each in found:
+        each.store.load({each.table.mark: each.rows}, {each.table.mark: each.end})
+
+
+def _flush(stores: Sequence[Store]) -> None:
+    for store in stores:
+        store.flush()
