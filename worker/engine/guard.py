@@ -73,7 +73,9 @@ def source_hash(method: str) -> str:
     """First 16 hex digits of the SHA-256 of a method's source, given as module:Class.method."""
     module, qualified = method.split(":")
     class_name, name = qualified.split(".")
-    found = inspect.getattr_static(getattr(importlib.import_module(module), class_name), name)
+    there: type = getattr(importlib.import_module(module), class_name)
+    theirs = next(each for each in there.__mro__ if each.__module__ == module)  # hooks may have put its own there
+    found = inspect.getattr_static(theirs, name)
     if isinstance(found, ServiceTask):
         found = found.fun
     source = inspect.getsource(found)
