@@ -13,7 +13,9 @@ from worker.engine.hooks import EngineApp, EngineTableManager, on_batches
 from worker.settings import Settings
 
 SESSION_S = 6.0
-_MAX_FETCH_BYTES = 4 << 20
+_MAX_FETCH_BYTES = (
+    512 << 10
+)  # of a partition: over a second of work for all of them; 60 MB less than with 4 MB
 
 
 def build(
