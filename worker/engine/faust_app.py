@@ -13,9 +13,7 @@ from worker.engine.hooks import EngineApp, EngineTableManager, on_batches
 from worker.settings import Settings
 
 SESSION_S = 6.0
-_MAX_FETCH_BYTES = (
-    512 << 10
-)  # of a partition: over a second of work for all of them; 60 MB less than with 4 MB
+_MAX_FETCH_BYTES = 512 << 10  # a partition; over a second of work for all, and 60 MB less than 4 MB of each
 
 
 def build(
