@@ -4,12 +4,15 @@ import random
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from types import TracebackType
 from typing import NamedTuple, Self
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from tests.records import Record
 from tests.simulation.sent import Message, Sent
 
 _FLUSH_S = 120.0
@@ -29,13 +32,43 @@ def reordered(messages: Iterator[Message], window: int, seed: int) -> Iterator[M
         yield held.pop(chance.randrange(len(held)))
 
 
+class Handed:
+    """What was handed to producers, by topic, key and value. The inputs are what the log holds: a producer delivers each
+    message once, but one whose broker dies may deliver it twice all the same."""
+
+    def __init__(self) -> None:
+        self._messages: dict[tuple[str, bytes | None, bytes], Message] = {}
+        self._counts: Counter[tuple[str, bytes | None, bytes]] = Counter()
+
+    def note(self, message: Message) -> None:
+        """One more was handed over."""
+        copy = _copy(message)
+        self._messages[copy] = message
+        self._counts[copy] += 1
+
+    def delivered_twice(self, log: Iterable[Record]) -> list[Message]:
+        """What the log holds more often than it was handed over, as often as it does."""
+        more = Counter(map(_copy, log)) - self._counts
+        return [
+            self._messages[copy]
+            for copy, count in more.items()
+            if copy in self._messages
+            for _ in range(count)
+        ]
+
+
+def _copy(record: Message | Record) -> tuple[str, bytes | None, bytes]:
+    return record.topic, record.key, sha256(record.value or b"").digest()
+
+
 class Sender:
-    """Sends messages at a rate, in a thread. clock_s: by which its clock is wrong. sent: what was handed to the producer, which delivers each once."""
+    """Sends messages at a rate, in a thread. clock_s: by which its clock is wrong. sent, handed: what became of it."""
 
     def __init__(
         self, bootstrap: str, messages: Iterable[Message], per_second: float, clock_s: float = 0.0
     ) -> None:
         self.sent = Sent()
+        self.handed = Handed()
         self._clock_s = clock_s
         self._messages = iter(messages)
         self._per_second = per_second
@@ -108,6 +141,7 @@ class Sender:
             except BufferError:
                 self._producer.poll(0.1)
         self.sent.note(message)
+        self.handed.note(message)
 
     def _delivered(self, error: object, _: object) -> None:
         if error is not None:

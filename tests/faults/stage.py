@@ -26,7 +26,7 @@ from tables import ALL
 from tests.faults.configure import configure
 from tests.faults.progress import Progress
 from tests.faults.proxy import Proxy
-from tests.faults.sender import Sender, Watcher
+from tests.faults.sender import Handed, Sender, Watcher
 from tests.records import Record, latest, read
 from tests.simulation.check import Seen, differences
 from tests.simulation.sent import Message, Sent
@@ -66,6 +66,8 @@ class Stage:
         self.crew: list[Supervised] = []
         self.strikes: list[float] = []
         self.sent = Sent()
+        self.handed = Handed()
+        self.twice = 0  # delivered so by producers
         self._command = LAUNCHER if launcher else WORKER
         self._environment = dict(environment or {})
         self._proxied = proxied
@@ -209,7 +211,7 @@ class Stage:
     def traffic(self, messages: Iterable[Message], per_second: float, clock_s: float = 0.0) -> Sender:
         """A sender whose messages the check will know of. clock_s: by which its clock is wrong."""
         sender = Sender(self.bootstrap, messages, per_second, clock_s)
-        sender.sent = self.sent
+        sender.sent, sender.handed = self.sent, self.handed
         return sender
 
     def takeovers(self) -> list[float]:
@@ -231,6 +233,16 @@ class Stage:
 
     def differences(self) -> list[str]:
         """What is wrong with topics, tables, the workers' local stores, and in the eyes of `customer-context verify`."""
+        for topic in (
+            self.catalogue.commands,
+            self.catalogue.orders,
+            self.catalogue.payments,
+            self.catalogue.returns,
+        ):
+            for message in self.handed.delivered_twice(read(self.bootstrap, topic.name)):
+                self.sent.note(message)
+                self.handed.note(message)
+                self.twice += 1
         return differences(self.seen(), self.sent) + self._stores_that_differ() + self._verify()
 
     def seen(self) -> Seen:
