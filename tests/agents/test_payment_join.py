@@ -9,7 +9,8 @@ from agents.purchases import MAX_WAITING
 from tables import order_index, waiting
 from tables.order_index import ORDER_INDEX, IndexedOrder
 from tables.rows import Committed
-from tests.agents.world import PARTITIONS, Record, World
+from tests.agents.world import PARTITIONS, World
+from worker.engine.unit import Record
 
 
 def joining(seed: int = 0, max_batch: int = 100) -> World:

@@ -7,7 +7,7 @@ them in a unit of work, then append what it sends and write what it changes, all
 import json
 import random
 from collections import defaultdict
-from typing import Any, NamedTuple
+from typing import Any
 
 from aiokafka.partitioner import murmur2
 
@@ -19,22 +19,12 @@ from worker.domain.rules import DEFAULT_RULES, RuleBook
 from worker.domain.state import Customer, CustomerRow
 from worker.engine.partition import POSITIONS
 from worker.engine.store import MemoryStore
-from worker.engine.unit import Unit
+from worker.engine.unit import Record, Unit
 from worker.topics import Catalogue
 from worker.wire.email import email_hash
 
 PARTITIONS = 4
 START = 1_795_500_000.0
-
-
-class Record(NamedTuple):
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
 
 
 class World:

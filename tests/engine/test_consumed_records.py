@@ -9,7 +9,8 @@ from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
-from worker.engine.hooks import PartitionRecords, Record
+from worker.engine.hooks import PartitionRecords
+from worker.engine.unit import Record
 
 TP = TopicPartition("orders", 3)
 THEIRS = PartitionRecords.__mro__[1]

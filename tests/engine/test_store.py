@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.engine.store import MemoryStores, RocksStores, Stores
+from worker.engine.store import MemoryStores, RocksStores, Store, Stores
 from worker.engine.unit import Table, Unit
 
 A, B = b"A", b"B"
@@ -137,27 +137,37 @@ from worker.engine.store import RocksStores
 store = RocksStores(Path(sys.argv[1])).open(0)
 for number in itertools.count():
     store.load({b"A": {b"%08d" % number: b"v" * 1000}}, {b"A": number + 1})
-    if number == 50:
+    if number == int(sys.argv[3]):
         store.flush()
     if number == int(sys.argv[2]):
         print("loaded", flush=True)
 """
 
 
+def killed_while_loading(folder: Path, loads: int, flushed_at: int) -> Store:
+    """What is left after a process loaded so many rows at least, and flushed once after that row."""
+    command = [sys.executable, "-c", LOADS_FOR_EVER, str(folder), str(loads), str(flushed_at)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as loading:
+        assert loading.stdout is not None
+        assert loading.stdout.readline() == b"loaded\n"
+        loading.kill()
+    return RocksStores(folder).open(0)
+
+
 @pytest.mark.parametrize("loads", [60, 30_000])
 def test_a_process_that_dies_while_it_loads_leaves_the_first_rows_and_their_offset(
     tmp_path: Path, loads: int
 ):
-    with subprocess.Popen(
-        [sys.executable, "-c", LOADS_FOR_EVER, str(tmp_path), str(loads)], stdout=subprocess.PIPE
-    ) as loading:
-        assert loading.stdout is not None
-        assert loading.stdout.readline() == b"loaded\n"
-        loading.kill()
-    store = RocksStores(tmp_path).open(0)
+    store = killed_while_loading(tmp_path, loads, flushed_at=50)
     end = store.offsets()[A]
     assert [int(key) for key, _ in store.scan(A)] == list(range(end))
     assert end >= 51  # what was flushed
+    store.close()
+
+
+def test_control_what_was_loaded_and_not_flushed_may_be_gone(tmp_path: Path):
+    store = killed_while_loading(tmp_path, 60, flushed_at=-1)
+    assert store.offsets() == {}
     store.close()
 
 

@@ -30,14 +30,18 @@ from worker.engine.restore import Reader
 from worker.engine.store import RocksStore
 from worker.engine.unit import Outgoing, Unit
 
+AT_A_REBALANCE = (
+    "before what was loaded is flushed",
+    "before restore ends",
+    "before the seek",
+)
 POINTS = (
     "after a send",
     "before the commit",
     "after the commit",
     "before the local write",
     "after the local write",
-    "before restore ends",
-    "before the seek",
+    *AT_A_REBALANCE,
 )
 
 
@@ -70,7 +74,7 @@ class DyingProducer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka has no 
 def add_points() -> None:
     """Wrap what the named points are in."""
     replace(transaction, "AIOKafkaProducer", DyingProducer)
-    send, write, restore = transaction.send, RocksStore.write, Reader.restore
+    send, write, flush, restore = transaction.send, RocksStore.write, RocksStore.flush, Reader.restore
     perform_seek = EngineConsumer.perform_seek
 
     async def dying_send(*arguments: Any) -> int:
@@ -83,6 +87,11 @@ def add_points() -> None:
         write(self, changes, offsets)
         die_at("after the local write")
 
+    def dying_flush(self: RocksStore) -> None:
+        if self._loaded:
+            die_at("before what was loaded is flushed")
+        flush(self)
+
     async def dying_restore(self: Reader, *arguments: Any) -> int:
         replayed = await restore(self, *arguments)
         die_at("before restore ends")
@@ -94,6 +103,7 @@ def add_points() -> None:
 
     replace(transaction, "send", dying_send)
     replace(RocksStore, "write", dying_write)
+    replace(RocksStore, "flush", dying_flush)
     replace(Reader, "restore", dying_restore)
     replace(EngineConsumer, "perform_seek", dying_seek)
 

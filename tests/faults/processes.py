@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import ClassVar
 
-from tests.faults.launcher import POINTS
+from tests.faults.launcher import AT_A_REBALANCE, POINTS
 from tests.faults.row import Outcome, Row
 from tests.faults.stage import SESSION_S, Stage
 from worker.engine.exits import ExitCode
@@ -35,13 +35,13 @@ class CrashAtPoint(Row):
     name = "crash at named points"
     times = (len(POINTS), 5 * len(POINTS))
     stage_options: ClassVar = {"launcher": True}
-    takeover_limit_s = 2 * (SESSION_S + 4.0)  # the last two points need a rebalance first
+    takeover_limit_s = 2 * (SESSION_S + 4.0)  # some points need a rebalance first
 
     def strike(self, stage: Stage, n: int) -> None:
         point = POINTS[n % len(POINTS)]
         token = stage.folder / "tokens" / point
         token.touch()
-        if point in POINTS[-2:]:
+        if point in AT_A_REBALANCE:
             stage.strike(signal.SIGKILL)
         else:
             stage.strikes.append(time.monotonic())

@@ -69,8 +69,6 @@ class Row:
                 *(stage.last_words if any(stopped) else ()),
             ]
             outcome.late = list(self.missed_marks(stage))
-            if stage.twice:
-                outcome.notes["inputs that their producer delivered twice"] = stage.twice
             self.note(stage, outcome)
         outcome.seconds = time.monotonic() - started
         return outcome

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from hashlib import sha256
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -14,6 +15,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from tests.records import Record
 from tests.simulation.sent import Message, Sent
+
+Copy = tuple[str, bytes | None, bytes]
 
 _FLUSH_S = 120.0
 _TICK_S = 0.02
@@ -32,43 +35,41 @@ def reordered(messages: Iterator[Message], window: int, seed: int) -> Iterator[M
         yield held.pop(chance.randrange(len(held)))
 
 
-class Handed:
-    """What was handed to producers, by topic, key and value. The inputs are what the log holds: a producer delivers each
-    message once, but one whose broker dies may deliver it twice all the same."""
+@dataclass
+class Handed(Sent):
+    """What was handed to producers. The inputs are what the log holds: a producer delivers each message once, but one
+    whose broker dies may deliver it twice all the same. copies, messages: by topic, key and value."""
 
-    def __init__(self) -> None:
-        self._messages: dict[tuple[str, bytes | None, bytes], Message] = {}
-        self._counts: Counter[tuple[str, bytes | None, bytes]] = Counter()
+    copies: Counter[Copy] = field(default_factory=Counter)
+    messages: dict[Copy, Message] = field(default_factory=dict)
 
     def note(self, message: Message) -> None:
         """One more was handed over."""
+        super().note(message)
         copy = _copy(message)
-        self._messages[copy] = message
-        self._counts[copy] += 1
+        self.copies[copy] += 1
+        self.messages[copy] = message
 
-    def delivered_twice(self, log: Iterable[Record]) -> list[Message]:
-        """What the log holds more often than it was handed over, as often as it does."""
-        more = Counter(map(_copy, log)) - self._counts
-        return [
-            self._messages[copy]
-            for copy, count in more.items()
-            if copy in self._messages
-            for _ in range(count)
-        ]
+    def note_those_delivered_twice(self, log: Iterable[Record]) -> int:
+        """Note once more what the log holds once more than it was handed over. Returns how many those were."""
+        more = Counter(map(_copy, log)) - self.copies
+        twice = [copy for copy in more.elements() if copy in self.messages]
+        for copy in twice:
+            self.note(self.messages[copy])
+        return len(twice)
 
 
-def _copy(record: Message | Record) -> tuple[str, bytes | None, bytes]:
+def _copy(record: Message | Record) -> Copy:
     return record.topic, record.key, sha256(record.value or b"").digest()
 
 
 class Sender:
-    """Sends messages at a rate, in a thread. clock_s: by which its clock is wrong. sent, handed: what became of it."""
+    """Sends messages at a rate, in a thread. clock_s: by which its clock is wrong. sent: what was handed to its producer."""
 
     def __init__(
         self, bootstrap: str, messages: Iterable[Message], per_second: float, clock_s: float = 0.0
     ) -> None:
-        self.sent = Sent()
-        self.handed = Handed()
+        self.sent = Handed()
         self._clock_s = clock_s
         self._messages = iter(messages)
         self._per_second = per_second
@@ -141,7 +142,6 @@ class Sender:
             except BufferError:
                 self._producer.poll(0.1)
         self.sent.note(message)
-        self.handed.note(message)
 
     def _delivered(self, error: object, _: object) -> None:
         if error is not None:

@@ -29,7 +29,7 @@ from tests.faults.proxy import Proxy
 from tests.faults.sender import Handed, Sender, Watcher
 from tests.records import Record, latest, read
 from tests.simulation.check import Seen, differences
-from tests.simulation.sent import Message, Sent
+from tests.simulation.sent import Message
 from tests.supervised import Supervised, look_after_until
 from worker.broker import EmbeddedKafka
 from worker.engine.store import RocksStores
@@ -65,9 +65,7 @@ class Stage:
         self.catalogue = Catalogue(partitions=PARTITIONS)
         self.crew: list[Supervised] = []
         self.strikes: list[float] = []
-        self.sent = Sent()
-        self.handed = Handed()
-        self.twice = 0  # delivered so by producers
+        self.sent = Handed()
         self._command = LAUNCHER if launcher else WORKER
         self._environment = dict(environment or {})
         self._proxied = proxied
@@ -211,7 +209,7 @@ class Stage:
     def traffic(self, messages: Iterable[Message], per_second: float, clock_s: float = 0.0) -> Sender:
         """A sender whose messages the check will know of. clock_s: by which its clock is wrong."""
         sender = Sender(self.bootstrap, messages, per_second, clock_s)
-        sender.sent, sender.handed = self.sent, self.handed
+        sender.sent = self.sent
         return sender
 
     def takeovers(self) -> list[float]:
@@ -233,16 +231,11 @@ class Stage:
 
     def differences(self) -> list[str]:
         """What is wrong with topics, tables, the workers' local stores, and in the eyes of `customer-context verify`."""
-        for topic in (
-            self.catalogue.commands,
-            self.catalogue.orders,
-            self.catalogue.payments,
-            self.catalogue.returns,
-        ):
-            for message in self.handed.delivered_twice(read(self.bootstrap, topic.name)):
-                self.sent.note(message)
-                self.handed.note(message)
-                self.twice += 1
+        catalogue = self.catalogue
+        for topic in (catalogue.commands, catalogue.orders, catalogue.payments, catalogue.returns):
+            twice = self.sent.note_those_delivered_twice(read(self.bootstrap, topic.name))
+            if twice:
+                print(f"  {topic.name}: its producer delivered {twice} messages twice", flush=True)  # noqa: T201
         return differences(self.seen(), self.sent) + self._stores_that_differ() + self._verify()
 
     def seen(self) -> Seen:

@@ -5,7 +5,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from tests.agents.world import Record
+from worker.engine.unit import Record
 from worker.spans import Begin, spans_from_environment, spans_of
 from worker.tracing import checked
 

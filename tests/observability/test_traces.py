@@ -7,9 +7,10 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from api.app import build
-from tests.agents.world import Record, World
+from tests.agents.world import World
 from tests.api.in_memory import InMemoryGateway
 from tests.api.in_memory import World as ApiWorld
+from worker.engine.unit import Record
 from worker.settings import Settings
 from worker.tracing import TRACEPARENT, checked, traceparent_of
 

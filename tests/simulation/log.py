@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from aiokafka import TopicPartition
 from aiokafka.errors import ProducerFenced
 
-from tests.agents.world import START, Record
-from worker.engine.unit import Table, Unit
+from tests.agents.world import START
+from worker.engine.unit import Record, Table, Unit
 
 Place = tuple[str, int]
 

@@ -18,7 +18,7 @@ import structlog
 from agents.batch import Routing
 from agents.processor import Processor
 from tables import needed
-from tests.agents.world import PARTITIONS, Record
+from tests.agents.world import PARTITIONS
 from tests.simulation.log import Place, SimulatedConsumer, SimulatedLog, SimulatedProducer
 from worker.domain.rules import RuleBook
 from worker.engine import engine, partition, restore
@@ -26,7 +26,7 @@ from worker.engine.engine import Engine
 from worker.engine.exits import ExitCode
 from worker.engine.partition import Pace
 from worker.engine.store import MemoryStore, Store
-from worker.engine.unit import Unit
+from worker.engine.unit import Record, Unit
 from worker.topics import Catalogue
 
 APP_ID = "customer-context"

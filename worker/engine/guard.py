@@ -74,9 +74,8 @@ def source_hash(method: str) -> str:
     module, qualified = method.split(":")
     class_name, name = qualified.split(".")
     there: type = getattr(importlib.import_module(module), class_name)
-    theirs = next(
-        each for each in there.__mro__ if each.__module__ == module
-    )  # hooks may have put its own there
+    # Hooks may have put a subclass of its own in its place.
+    theirs = next(each for each in there.__mro__ if each.__module__ == module)
     found = inspect.getattr_static(theirs, name)
     if isinstance(found, ServiceTask):
         found = found.fun

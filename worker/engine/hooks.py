@@ -15,7 +15,6 @@ from typing import Any
 import aiokafka.consumer.fetcher
 import aiokafka.producer.sender
 import faust
-import msgspec
 from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 from faust.events import Event
@@ -28,29 +27,15 @@ from mode import Service
 from worker.engine.engine import Engine
 from worker.engine.exits import ExitCode, die
 from worker.engine.store import StoreFailed
+from worker.engine.unit import Record
 
 # The first AddPartitions right after a commit answers CONCURRENT_TRANSACTIONS; 20 ms of waiting there halves the
 # throughput of small transactions.
 aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.003
 
 
-class Record(msgspec.Struct, frozen=True, gc=False):
-    """What is asked of a consumed record: aiokafka's ConsumerRecord without what nobody asks for.
-
-    timestamp: ms since 1970 UTC.
-    """
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
-
-
 class PartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
-    """Unpacks a fetch in half of aiokafka's time."""
+    """Unpacks a fetch into our records."""
 
     def __iter__(self) -> Iterator[Record]:
         return self._records_iterator

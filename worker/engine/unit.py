@@ -6,6 +6,8 @@ Nothing here touches Kafka or the store until the engine commits it; a unit that
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import msgspec
+
 from worker.engine.store import Store
 
 Headers = list[tuple[str, bytes]]
@@ -16,6 +18,18 @@ class Table(NamedTuple):
 
     name: str
     mark: bytes
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """A consumed record: what is asked of one, and none of the rest of aiokafka's. timestamp: ms since 1970 UTC."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
 
 
 class Outgoing(NamedTuple):
