@@ -24,11 +24,10 @@ from worker.topics import Catalogue
 from worker.tracing import TRACEPARENT, traceparent_of
 from worker.wire import claims
 from worker.wire.cards import bytes_contain_card_number
-from worker.wire.events import encode_events
+from worker.wire.events import HEADERS, encode_events
 from worker.wire.results import CommandResult, encode_result
 from worker.wire.times import format_time
 
-_CONTENT_TYPE = ("content-type", b"application/cloudevents+json")
 _MAX_CACHED_HOMES = 200_000
 
 
@@ -50,7 +49,6 @@ class Routing:
         self.prompt = (self.commands, self.email_claims, self.inbox)
         self._partitions = partitions
         self._homes: dict[str, tuple[int, bytes]] = {}
-        self._event_headers: dict[bytes, Headers] = {}
 
     def home(self, key: str) -> tuple[int, bytes]:
         """(partition, key bytes) that Kafka's default partitioner gives the key."""
@@ -61,13 +59,6 @@ class Routing:
             raw = key.encode()
             found = self._homes[key] = ((murmur2(raw) & 0x7FFFFFFF) % self._partitions, raw)
         return found
-
-    def event_headers(self, ce_type: bytes) -> Headers:
-        """Headers of a published event of that type."""
-        headers = self._event_headers.get(ce_type)
-        if headers is None:
-            headers = self._event_headers[ce_type] = [_CONTENT_TYPE, ("ce_type", ce_type)]
-        return headers
 
 
 class Batch:
@@ -88,6 +79,7 @@ class Batch:
         self._begin_span = begin_span
         self._claims_position: int | None = None
         self._time = format_time(now)
+        self._events = unit.out(routing.events, unit.partition)
 
     @property
     def claims_position(self) -> int:
@@ -140,15 +132,10 @@ class Batch:
         for kind, line_id, line in ledger_lines(events, customer.sequence):
             ledger.put(self.unit, customer.id, kind, line_id, line)
         encoded = encode_events(customer.id, key, causation, correlation, before, self._time, events)
-        if encoded:
-            record_key = self.routing.home(customer.id)[1]
-            headers = self.routing.event_headers if self.trace is None else self._traced_event_headers
-            self.unit.out(self.routing.events, self.unit.partition).extend(
-                [Outgoing(record_key, value, headers(ce_type)) for ce_type, value in encoded]
-            )
-
-    def _traced_event_headers(self, ce_type: bytes) -> Headers:
-        return [*self.routing.event_headers(ce_type), *self.trace_headers()]
+        record_key = self.routing.home(customer.id)[1]
+        for name, value in encoded:
+            headers = HEADERS[name] if self.trace is None else [*HEADERS[name], *self.trace_headers()]
+            self._events.append(Outgoing(record_key, value, headers))
 
     def answer(self, result: CommandResult) -> None:
         """Publish a command's result."""

@@ -210,8 +210,8 @@ def _take_back(spending: Spending, day: int, amount: int) -> None:
 def _drop_days(days: dict[int, int], former: int, horizon: int) -> None:
     """Drops what lies before the horizon; nothing lies before the former one."""
     if horizon - former < len(days):
-        for day in range(former, horizon):
-            days.pop(day, None)
+        for day in days.keys() & range(former, horizon):  # mostly none
+            del days[day]
     else:
         for day in [day for day in days if day < horizon]:
             del days[day]

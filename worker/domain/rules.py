@@ -42,10 +42,11 @@ class RuleBook:
             raise ValueError("a rule book needs at least one rule set")
         self.sets = tuple(sorted(sets, key=lambda rules: rules.effective_from))
         self._starts = [rules.effective_from for rules in self.sets]
+        self._only = self.sets[0] if len(self.sets) == 1 else None  # the usual one, which needs no search
 
     def on(self, day: int) -> RuleSet:
         """The set in force on that day (days since 1970 UTC)."""
-        return self.sets[max(bisect_right(self._starts, day) - 1, 0)]
+        return self._only or self.sets[max(bisect_right(self._starts, day) - 1, 0)]
 
     def named(self, version: str) -> RuleSet | None:
         """The set with that version; None when it is not in the file any more."""

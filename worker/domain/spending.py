@@ -72,7 +72,8 @@ def annual_at(spending: Spending, last_day: int) -> int:
     days = spending.days
     start = last_day - ANNUAL_DAYS + 1
     if moved <= len(days):
-        return spending.annual - sum(days.get(day, 0) for day in range(start - moved, start))
+        left = days.keys() & range(start - moved, start)  # mostly none
+        return spending.annual - sum([days[day] for day in left]) if left else spending.annual
     return sum(amount for day, amount in days.items() if day >= start)
 
 

@@ -13,13 +13,9 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from worker.engine.unit import Headers, Table, Unit
+from worker.engine.unit import Outgoing, Table, Unit
 
 BATCH_BYTES = 900_000
-NO_HEADERS: Headers = []
-
-Plain = tuple[bytes | None, bytes | None, Headers]
-"""Key, value and headers of a record: what an Outgoing is, made in a fifth of the time."""
 
 
 async def open_producer(
@@ -56,7 +52,7 @@ async def commit(
             producer,
             changelog_of(table),
             unit.partition,
-            [(k, v, NO_HEADERS) for k, v in rows.items()],
+            [Outgoing(key, value) for key, value in rows.items()],
             now,
         )
         for table, rows in unit.changes.items()
@@ -67,13 +63,14 @@ async def commit(
 
 
 async def send(
-    producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[Plain], timestamp: int
+    producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[Outgoing], timestamp: int
 ) -> int:
     """Send records in order as record batches and wait for the acks. Returns the offset after the last one."""
     end = 0
     batch = producer.create_batch()
     append = batch.append
-    for key, value, headers in records:
+    for record in records:
+        key, value, headers = record.key, record.value, record.headers
         if append(timestamp=timestamp, key=key, value=value, headers=headers) is None:  # full
             end = await _deliver(producer, batch, topic, partition)
             batch = producer.create_batch()

@@ -4,17 +4,20 @@ Nothing here touches Kafka or the store until the engine commits it; a unit that
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
 from worker.engine.store import Store
 
 Headers = list[tuple[str, bytes]]
+NO_HEADERS: Headers = []
 
 
-class Table(NamedTuple):
-    """A changelog-backed table. mark: the byte that names it in the stores, never zero."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """A changelog-backed table, known by its identity. mark: the byte that names it in the stores, never zero."""
 
     name: str
     mark: bytes
@@ -32,12 +35,12 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     headers: tuple[tuple[str, bytes], ...]
 
 
-class Outgoing(NamedTuple):
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """A record to publish. Many may share one list of headers; aiokafka wants a list."""
 
     key: bytes | None
     value: bytes | None
-    headers: Headers
+    headers: Headers = NO_HEADERS
 
 
 class Unit:

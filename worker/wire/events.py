@@ -12,13 +12,18 @@ import msgspec
 from worker.domain.events import STATE_ONLY, Event
 from worker.domain.ids import event_id
 from worker.wire.event_data import PUBLISHED
+from worker.wire.event_text import WRITTEN, quoted
 
 SOURCE = "/customer-context"
 CONTENT_TYPE = b"application/cloudevents+json"
+HEADERS: dict[str, list[tuple[str, bytes]]] = {
+    name: [("content-type", CONTENT_TYPE), ("ce_type", name.encode())] for name, _ in PUBLISHED.values()
+}
+"""The headers of a record, by the event's published name."""
 
 
 class CloudEvent(msgspec.Struct, frozen=True, gc=False):
-    """The envelope. sequence: the customer's count of events, as text; causationid: the input's id."""
+    """The envelope, for schemas and tests; encode_events writes it. sequence: the customer's count of events, as text; causationid: the input's id."""
 
     specversion: str
     id: str
@@ -45,35 +50,33 @@ def encode_events(
     sequence: int,
     time: str,
     events: Sequence[Event],
-) -> list[tuple[bytes, bytes]]:
-    """The published events of one input, in order, as (ce_type, CloudEvent JSON).
+) -> list[tuple[str, bytes]]:
+    """The published events of one input, in order, as (type, JSON of a CloudEvent).
 
     key: the input's commandId, orderId, paymentId or returnId. sequence: the customer's before this input. time: RFC 3339 text,
     when the worker processed the input. Without a correlation id the causation id takes its place.
     """
-    encoded: list[tuple[bytes, bytes]] = []
+    encoded: list[tuple[str, bytes]] = []
     counts: dict[str, int] = {}
-    correlation = causation_id if correlation_id is None else correlation_id
+    customer = quoted(customer_id)
+    causation = quoted(causation_id)
+    correlation = causation if correlation_id is None else quoted(correlation_id)
     for event in events:
         kind = type(event)
         if kind in _UNPUBLISHED:
             continue
         sequence += 1
         name, make_data = PUBLISHED[kind]
+        write = WRITTEN.get(kind)
         n = counts.get(name, 0)
         counts[name] = n + 1
-        envelope = CloudEvent(
-            "1.0",
-            event_id(customer_id, key, name, n),
-            SOURCE,
-            name,
-            customer_id,
-            time,
-            "application/json",
-            str(sequence),
-            causation_id,
-            correlation,
-            make_data(customer_id, event),
+        data = _encode(make_data(customer_id, event)).decode() if write is None else write(customer, event)
+        # What CloudEvent encodes to, in a fifth of the time: every order is two of these.
+        text = (
+            f'{{"specversion":"1.0","id":"{event_id(customer_id, key, name, n)}","source":"{SOURCE}",'
+            f'"type":"{name}","subject":{customer},"time":"{time}","datacontenttype":"application/json",'
+            f'"sequence":"{sequence}","causationid":{causation},"correlationid":{correlation},'
+            f'"data":{data}}}'
         )
-        encoded.append((name.encode(), _encode(envelope)))
+        encoded.append((name, text.encode()))
     return encoded
