@@ -19,10 +19,10 @@ class CustomerLedger:
 
     def __init__(self, rows: Rows, customer_id: str) -> None:
         self._rows = rows
-        self._prefix = customer_id.encode() + b"\0"
+        self._customer_id = customer_id
 
     def line(self, kind: str, line_id: str) -> LedgerLine | None:
-        raw = self._rows.get(LEDGER, self._prefix + compound(kind, line_id))
+        raw = self._rows.get(LEDGER, _key(self._customer_id, kind, line_id))
         return None if raw is None else _decode(raw)
 
     def orders(self) -> list[tuple[str, LedgerLine]]:
@@ -35,11 +35,17 @@ class CustomerLedger:
         return list(self._scan(b""))
 
     def _scan(self, prefix: bytes) -> Iterator[tuple[str, str, LedgerLine]]:
-        for key, value in self._rows.scan(LEDGER, self._prefix + prefix):
-            kind, line_id = key[len(self._prefix) :].decode().split("\0")
+        mine = compound(self._customer_id, "")
+        for key, value in self._rows.scan(LEDGER, mine + prefix):
+            kind, line_id = key[len(mine) :].decode().split("\0")
             yield kind, line_id, _decode(value)
+
+
+def _key(customer_id: str, kind: str, line_id: str) -> bytes:
+    """As compound makes it, in half the time: every order asks twice."""
+    return f"{customer_id}\0{kind}\0{line_id}".encode()
 
 
 def put(unit: Unit, customer_id: str, kind: str, line_id: str, line: LedgerLine) -> None:
     """Write a line."""
-    unit.put(LEDGER, f"{customer_id}\0{kind}\0{line_id}".encode(), _encode(line))
+    unit.put(LEDGER, _key(customer_id, kind, line_id), _encode(line))

@@ -243,8 +243,8 @@ class World:
 
     def _commit(self, unit: Unit) -> None:
         for (topic, number), outgoing in unit.outbox.items():
-            for key, value, headers in outgoing:
-                self._append(topic, number, key, value, tuple(headers))
+            for record in outgoing:
+                self._append(topic, number, record.key, record.value, tuple(record.headers))
         self.stores[unit.partition].write({table.mark: rows for table, rows in unit.changes.items()}, {})
         self.now += 0.01
 

@@ -3,14 +3,22 @@
 import json
 from typing import Any
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.wire.samples import EVENTS
-from worker.domain.events import Event, SpendingRefunded, VipMovedBack
+from worker.domain.events import (
+    CustomerSpendingUpdated,
+    Event,
+    RewardPointsEarned,
+    SpendingRefunded,
+    VipMovedBack,
+)
 from worker.domain.ids import event_id
 from worker.domain.state import LedgerLine
-from worker.wire.events import encode_events
+from worker.wire.event_data import PUBLISHED
+from worker.wire.events import SOURCE, CloudEvent, encode_events
 
 TIME = "2026-11-24T10:15:30.123Z"
 
@@ -19,7 +27,7 @@ def encoded(*events: Event, correlation_id: str | None = None, sequence: int = 1
     """The CloudEvents that these events of one order become."""
     sent = encode_events("c-1", "o-1", "e-1", correlation_id, sequence, TIME, events)
     read = [json.loads(value) for _, value in sent]
-    assert [kind.decode() for kind, _ in sent] == [event["type"] for event in read]
+    assert [name for name, _ in sent] == [event["type"] for event in read]
     return read
 
 
@@ -70,9 +78,9 @@ def test_two_events_of_one_type_have_ids_of_their_own() -> None:
 def test_a_return_publishes_spending_with_a_negative_amount_under_the_returns_id() -> None:
     line = LedgerLine(5_000, "USD", 5, 1_795_515_330_123, "1", 3, None, 1_500)
     refund = SpendingRefunded(1_500, "USD", 3_500, 2_500, "o-1", "b-1", 1_795_601_730_123, line)
-    [(ce_type, encoded)] = encode_events("c-1", "b-1", "e-3", None, 3, TIME, [refund])
+    [(name, encoded)] = encode_events("c-1", "b-1", "e-3", None, 3, TIME, [refund])
     event = json.loads(encoded)
-    assert ce_type.decode() == event["type"] == "CustomerSpendingUpdatedEvent"
+    assert name == event["type"] == "CustomerSpendingUpdatedEvent"
     assert event["id"] == event_id("c-1", "b-1", "CustomerSpendingUpdatedEvent", 0)
     assert event["data"] == {
         "customerId": "c-1",
@@ -96,3 +104,43 @@ def test_any_text_is_escaped(text: str) -> None:
     assert (
         read["subject"] == read["causationid"] == read["correlationid"] == read["data"]["customerId"] == text
     )
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=20)
+MINOR = st.integers(0, 10**17)
+CURRENCY = st.sampled_from(["USD", "JPY", "KWD"])
+
+
+@st.composite
+def events_of_an_order(draw: st.DrawFn, order_id: str) -> tuple[Event, ...]:
+    spent = CustomerSpendingUpdated(
+        draw(MINOR), draw(CURRENCY), draw(MINOR), draw(MINOR), order_id, "PURCHASE", draw(MINOR)
+    )
+    earned = RewardPointsEarned(
+        draw(MINOR), draw(MINOR), draw(MINOR), draw(TEXT), order_id, draw(MINOR), draw(CURRENCY), draw(TEXT)
+    )
+    return (spent, earned)
+
+
+@given(st.data(), TEXT, TEXT, TEXT, st.none() | TEXT, st.integers(0, 10**9))
+def test_what_is_written_as_text_is_what_the_structs_encode_to(
+    data: st.DataObject, customer: str, order: str, cause: str, correlation: str | None, sequence: int
+) -> None:
+    events = data.draw(events_of_an_order(order))
+    sent = encode_events(customer, order, cause, correlation, sequence, TIME, events)
+    for (name, value), event in zip(sent, events, strict=True):
+        sequence += 1
+        envelope = CloudEvent(
+            "1.0",
+            event_id(customer, order, name, 0),
+            SOURCE,
+            name,
+            customer,
+            TIME,
+            "application/json",
+            str(sequence),
+            cause,
+            cause if correlation is None else correlation,
+            PUBLISHED[type(event)][1](customer, event),
+        )
+        assert value == msgspec.json.encode(envelope)

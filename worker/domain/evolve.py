@@ -47,7 +47,10 @@ def apply(customer: Customer | None, events: Sequence[Event], at: int) -> Custom
     """
     published = 0
     for event in events:
-        customer = evolve(customer, event)
+        if customer is None:
+            customer = evolve(None, event)
+        else:
+            _CHANGES[type(event)](customer, event)
         if type(event) not in _UNPUBLISHED:
             published += 1
     if customer is None:
@@ -65,8 +68,6 @@ def evolve(customer: Customer | None, event: Event) -> Customer:
         if not isinstance(event, CustomerCreated):
             raise ValueError(f"{type(event).__name__} before CustomerCreated")
         return _created(event)
-    if isinstance(event, CustomerCreated):
-        raise ValueError(f"customer {customer.id} exists already")
     _CHANGES[type(event)](customer, event)
     return customer
 
@@ -83,6 +84,10 @@ def _created(event: CustomerCreated) -> Customer:
         preferences=event.preferences,
         created_at=event.registered_at,
     )
+
+
+def _created_again(customer: Customer, event: CustomerCreated) -> None:
+    raise ValueError(f"customer {customer.id} exists already")
 
 
 def _profile_updated(customer: Customer, event: CustomerProfileUpdated) -> None:
@@ -137,19 +142,20 @@ def _spending_updated(customer: Customer, event: CustomerSpendingUpdated) -> Non
     last = customer.last_order_at
     if last is None or event.occurred_at > last:
         _latest_order(customer, event.occurred_at, event.currency)
-        last = event.occurred_at
+        last_day, kept = day, True
+    else:
+        last_day, kept = last // DAY_MS, day >= kept_from(customer)
     spending = customer.spending.get(event.currency)
     if spending is None:
         spending = customer.spending[event.currency] = Spending()
     customer.order_count += 1
     spending.total = event.total_spending + event.returned_total
     spending.annual = event.annual_spending + event.returned_annual
-    spending.annual_day = last // DAY_MS
-    kept = day >= kept_from(customer)
+    spending.annual_day = last_day
     if kept:
         spending.days[day] = spending.days.get(day, 0) + event.amount
     if event.converted is not None:
-        _converted(customer, event.converted, day, last // DAY_MS, kept=kept)
+        _converted(customer, event.converted, day, last_day, kept=kept)
 
 
 def _converted(customer: Customer, converted: Converted, day: int, last_day: int, *, kept: bool) -> None:
@@ -164,12 +170,11 @@ def _converted(customer: Customer, converted: Converted, day: int, last_day: int
 
 def _latest_order(customer: Customer, occurred_at: int, currency: str) -> None:
     """Ends each other currency's year on the day of this order and drops the days that no rule can need any more."""
-    day = occurred_at // DAY_MS
-    if customer.last_order_at is None or customer.last_order_at // DAY_MS == day:
-        customer.last_order_at = occurred_at
-        return
+    day, last = occurred_at // DAY_MS, customer.last_order_at
     former = kept_from(customer)
     customer.last_order_at = occurred_at
+    if last is None or last // DAY_MS == day:
+        return
     horizon = kept_from(customer)
     for other, spending in customer.spending.items():
         if other != currency:
@@ -262,6 +267,7 @@ def _payment_counted(customer: Customer, event: PaymentCounted) -> None:
 
 
 _CHANGES: dict[type[Event], Callable[[Customer, Any], None]] = {
+    CustomerCreated: _created_again,
     CustomerProfileUpdated: _profile_updated,
     CustomerStatusChanged: _status_changed,
     NotificationPreferencesUpdated: _preferences_updated,

@@ -23,7 +23,8 @@ HEADERS: dict[str, list[tuple[str, bytes]]] = {
 
 
 class CloudEvent(msgspec.Struct, frozen=True, gc=False):
-    """The envelope, for schemas and tests; encode_events writes it. sequence: the customer's count of events, as text; causationid: the input's id."""
+    """The envelope, which encode_events writes as text. sequence: the customer's count of events, as text; causationid:
+    the input's id."""
 
     specversion: str
     id: str
@@ -58,7 +59,7 @@ def encode_events(
     """
     encoded: list[tuple[str, bytes]] = []
     counts: dict[str, int] = {}
-    customer = quoted(customer_id)
+    customer, quoted_key = quoted(customer_id), quoted(key)
     causation = quoted(causation_id)
     correlation = causation if correlation_id is None else quoted(correlation_id)
     for event in events:
@@ -70,7 +71,10 @@ def encode_events(
         write = WRITTEN.get(kind)
         n = counts.get(name, 0)
         counts[name] = n + 1
-        data = _encode(make_data(customer_id, event)).decode() if write is None else write(customer, event)
+        if write is None:
+            data = _encode(make_data(customer_id, event)).decode()
+        else:
+            data = write(customer, quoted_key, event)
         # What CloudEvent encodes to, in a fifth of the time: every order is two of these.
         text = (
             f'{{"specversion":"1.0","id":"{event_id(customer_id, key, name, n)}","source":"{SOURCE}",'

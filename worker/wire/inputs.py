@@ -116,7 +116,7 @@ def decode_order(value: bytes, headers: Headers) -> OrderCompleted:
     if order is None:
         order = _read_carefully(value, headers, "OrderCompletedEvent", _read_order)
     event_id, order_id, customer_id = order.event_id, order.order_id, order.customer_id
-    if not (event_id.isprintable() and order_id.isprintable() and customer_id.isprintable()):
+    if not f"{event_id}{order_id}{customer_id}".isprintable():
         _check_ids(order, ("event_id", "order_id", "customer_id"))
     if order.correlation_id is not None:
         _check_ids(order, ("correlation_id",))

@@ -62,11 +62,11 @@ def parse_amount(text: str, currency: str, *, number: bool = False) -> int:
 def format_amount(minor: int, currency: str) -> str:
     """The decimal string of `minor` units with exactly the currency's digits; negative for a refund."""
     digits = DIGITS[currency]
+    text = str(minor)
     if digits == 0:
-        return str(minor)
+        return text
     if minor < 0:
         return "-" + format_amount(-minor, currency)
-    text = str(minor)
     if len(text) <= digits:
         text = text.zfill(digits + 1)
     return f"{text[:-digits]}.{text[-digits:]}"

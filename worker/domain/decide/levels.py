@@ -17,15 +17,17 @@ from worker.domain.values import RANK, MembershipLevel
 
 
 def level_by_order(
-    customer: Customer, order: OrderCompleted, counted: Counted | None, rules: RuleBook, ledger: Ledger
+    customer: Customer,
+    order: OrderCompleted,
+    counted: Counted | None,
+    rule_set: RuleSet,
+    rules: RuleBook,
+    ledger: Ledger,
 ) -> MembershipLevelUpgraded | None:
-    """The upgrade that this order brings, if any; one, even when levels are skipped.
+    """The upgrade that this order brings to a customer below PLATINUM, if any; one, even when levels are skipped.
 
-    counted: what the order counts as by its day's rules; None when it does not.
+    rule_set: of the order's day. counted: what the order counts as by it; None when it does not.
     """
-    if customer.level is MembershipLevel.PLATINUM:
-        return None
-    rule_set = rules.on(order.occurred_at // DAY_MS)
     latest = customer.last_order_at
     if latest is not None and order.occurred_at < latest and rules.on(latest // DAY_MS) is not rule_set:
         level, by = _reached_late(customer, order, rules, ledger)

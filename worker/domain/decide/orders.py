@@ -14,6 +14,7 @@ from worker.domain.rejections import DeadLettered, DeadLetterReason
 from worker.domain.rules import RuleBook
 from worker.domain.spending import DAY_MS
 from worker.domain.state import ORDER, Customer, Ledger
+from worker.domain.values import MembershipLevel
 
 
 def decide_order(
@@ -40,11 +41,14 @@ def decide_order(
         earned = earn_points(customer, order, counted_as.amount, rule_set)
         if earned is not None:
             events.append(earned)
-    upgrade = level_by_order(customer, order, counted_as, rules, ledger)
-    if upgrade is not None:
-        events.append(upgrade)
-    level = customer.level if upgrade is None else upgrade.new_level
-    vip = vip_by_order(customer, order, level, counted_as, rules, ledger)
-    if vip is not None:
-        events.append(vip)
+    level = customer.level
+    if level is not MembershipLevel.PLATINUM:
+        upgrade = level_by_order(customer, order, counted_as, rule_set, rules, ledger)
+        if upgrade is not None:
+            events.append(upgrade)
+            level = upgrade.new_level
+    if level is MembershipLevel.PLATINUM:
+        vip = vip_by_order(customer, order, counted_as, rules, ledger)
+        if vip is not None:
+            events.append(vip)
     return tuple(events)

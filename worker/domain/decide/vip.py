@@ -27,17 +27,14 @@ class _Window(msgspec.Struct, frozen=True):
 def vip_by_order(
     customer: Customer,
     order: OrderCompleted,
-    level: MembershipLevel,
     counted: Counted | None,
     rules: RuleBook,
     ledger: Ledger,
 ) -> Event | None:
-    """CustomerVipUpgraded, VipMovedBack, or None.
+    """CustomerVipUpgraded, VipMovedBack, or None, for a customer who is PLATINUM with this order.
 
-    level: the customer's after this order; counted: what the order counts as by its day's rules, None when it does not.
+    counted: what the order counts as by its day's rules, None when it does not.
     """
-    if level is not MembershipLevel.PLATINUM:
-        return None
     day = order.occurred_at // DAY_MS
     if customer.vip_since is not None:
         return _moved_back(customer, order, day, rules, ledger)
