@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from tests.benchmarks import growth, peers, recovery, rewards, scale
+from tests.benchmarks.hotpath import PARTS, measure
 from tests.benchmarks.latency import percentile
 from tests.benchmarks.orders import Expected, Workload, customer_id, order_id, order_number
 from tests.benchmarks.published import Published
@@ -194,3 +195,10 @@ def test_a_wrong_sum_ends_the_benchmark_of_a_peer_that_promises_exactly_once():
     with pytest.raises(WrongResult, match="5 orders missing"):
         check(peers.OURS, published, expected)
     assert check(peers.FAUST, published, expected)[0] == "5 orders missing"
+
+
+def test_the_cost_of_an_order_is_told_part_by_part() -> None:
+    cost = measure(Workload(400, 20, zipf=True), parts=True)
+    assert set(PARTS) < set(cost)
+    assert all(microseconds > 0 for microseconds in cost.values())
+    assert cost["of it: look up its ledger line"] < cost["decide"]
