@@ -32,7 +32,7 @@ from worker.domain.rules import DEFAULT_RULES, RuleBook
 from worker.domain.state import Customer, CustomerRow
 from worker.engine.store import RocksStores, Store
 from worker.engine.transaction import BATCH_BYTES
-from worker.engine.unit import Outgoing, Record, Unit
+from worker.engine.unit import NO_HEADERS, Outgoing, Record, Unit
 from worker.topics import Catalogue
 
 PARTITIONS = 8
@@ -94,7 +94,7 @@ class Bench:
         for sent in unit.outbox.values():
             _build(sent)
         for rows in unit.changes.values():
-            _build([Outgoing(key, value) for key, value in rows.items()])
+            _build([Outgoing(key, value, NO_HEADERS) for key, value in rows.items()])
         built = time.perf_counter()
         store.write({table.mark: rows for table, rows in unit.changes.items()}, {})
         ended = time.perf_counter()

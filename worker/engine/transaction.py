@@ -13,7 +13,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from worker.engine.unit import Outgoing, Table, Unit
+from worker.engine.unit import NO_HEADERS, Outgoing, Table, Unit
 
 BATCH_BYTES = 900_000
 
@@ -52,7 +52,7 @@ async def commit(
             producer,
             changelog_of(table),
             unit.partition,
-            [Outgoing(key, value) for key, value in rows.items()],
+            [Outgoing(key, value, NO_HEADERS) for key, value in rows.items()],
             now,
         )
         for table, rows in unit.changes.items()

@@ -40,7 +40,7 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
 
     key: bytes | None
     value: bytes | None
-    headers: Headers = NO_HEADERS
+    headers: Headers
 
 
 class Unit:
