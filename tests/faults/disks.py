@@ -68,7 +68,7 @@ class StoreChanged(Row):
     exits_allowed = Row.exits_allowed | {ExitCode.STORE_AHEAD, 0, -signal.SIGTERM}
 
     def strike(self, stage: Stage, n: int) -> None:
-        store = stage.data_folder(0) / "store"
+        store = stage.store_of(stage.crew[0])
         older = stage.folder / f"older-{n}"
         kind = ("lost", "older", "ahead")[n % 3]
         if kind == "older":

@@ -1,5 +1,6 @@
 """Rows in which workers and brokers die, freeze, come and go."""
 
+import shutil
 import signal
 import subprocess
 import time
@@ -42,7 +43,9 @@ class CrashAtPoint(Row):
         token = stage.folder / "tokens" / point
         token.touch()
         if point in AT_A_REBALANCE:
-            stage.strike(signal.SIGKILL)
+            victim = stage.strike(signal.SIGKILL)
+            victim.wait(5.0)
+            shutil.rmtree(stage.store_of(victim))  # or it might have nothing to load
         else:
             stage.strikes.append(time.monotonic())
         died = stage.look_after_until(lambda: not token.exists(), 30.0)

@@ -120,6 +120,10 @@ class Stage:
         """DATA_DIR of a worker."""
         return self.folder / f"data-{number}"
 
+    def store_of(self, member: Supervised) -> Path:
+        """Where a worker keeps its local copies of the tables."""
+        return self.data_folder(self.crew.index(member)) / "store"
+
     def wait_until_working(self) -> None:
         """Until every worker has begun to process, the restarted ones too."""
 
@@ -282,8 +286,7 @@ class Stage:
         return found
 
     def _slots(self) -> Iterator[Path]:
-        for number in range(len(self.crew)):
-            store = self.data_folder(number) / "store"
+        for store in map(self.store_of, self.crew):
             yield from sorted(store.iterdir()) if store.exists() else ()
 
     def _verify(self) -> list[str]:
