@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from worker.engine.partition import POSITIONS
 from worker.topics import Catalogue
 
+_AT_ONCE = 5_000
 _PATIENCE_S = 0.2
 _WITHIN_S = 20.0
 
@@ -34,12 +35,15 @@ class Progress:
         self._changelog.close()
 
     def follow(self) -> None:
-        """Read the positions that were committed since."""
+        """Read the positions that were committed since; those of this very moment perhaps not yet."""
         changelog: Any = self._changelog  # its stubs do not know that a record has all of its parts
-        while messages := changelog.consume(5_000, _PATIENCE_S):
+        count = _AT_ONCE
+        while count == _AT_ONCE:  # until nothing is left would be for ever, while workers commit
+            messages = changelog.consume(_AT_ONCE, _PATIENCE_S)
             for message in messages:
                 if _is_record(message):
                     self._positions[message.key().decode(), message.partition()] = int(message.value())
+            count = len(messages)
 
     def unread(self) -> list[tuple[str, int]]:
         """Every (topic, partition) of an input or internal topic with a readable record past its position."""
