@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
 import socket
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from agents.processor import Processor
 from api import app as api
 from tables import needed
 from worker import admin, metrics
-from worker.app import slots
+from worker.app import memory, slots
 from worker.app.live_gateway import LiveGateway
 from worker.engine import guard
 from worker.engine.engine import Engine
@@ -42,6 +41,7 @@ def run(settings: Settings, bootstrap: str) -> int:
     Raises TopicMismatch, RulesFileError or guard.UnknownVersion before anything has started.
     """
     guard.check()
+    memory.share_one_heap()
     catalogue = settings.catalogue()
     rules = load_rules(settings.rules_file)
     client = settings.kafka_client(bootstrap)
@@ -105,7 +105,7 @@ def _ensure_topics(settings: Settings, client: dict[str, Any], catalogue: Catalo
 
 
 def _execute(app: EngineApp, companion: "Companion") -> int:
-    _quieten_gc()
+    memory.quieten_gc()
     worker = EngineWorker(app, companion, loglevel="WARNING", override_logging=False)
     worker.spinner = (
         None  # it would write to the terminal, and above INFO set the root logger to DEBUG for good
@@ -153,10 +153,3 @@ def _free_port(host: str) -> int:
     with contextlib.closing(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)) as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
-
-
-def _quieten_gc() -> None:
-    """What was imported stays; a batch makes few cycles. Saves a quarter of the CPU (DESIGN, section 9)."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 50)
