@@ -16,12 +16,16 @@ _WITHIN_S = 20.0
 
 
 class Progress:
-    """Use as a context manager. It reads on from where it was, so that asking often costs little."""
+    """Use as a context manager. It reads on from where it was, so that asking often costs little.
+
+    last_commit: seconds since 1970 UTC, by the clock of the worker whose commit it was.
+    """
 
     def __init__(self, bootstrap: str, catalogue: Catalogue, partitions: int) -> None:
         self._bootstrap = bootstrap
         self._places = [(topic.name, number) for topic in catalogue.consumed for number in range(partitions)]
         self._positions: dict[tuple[str, int], int] = {}
+        self.last_commit = 0.0
         self._changelog = _consumer(bootstrap)
         name = catalogue.changelog(POSITIONS.name).name
         self._changelog.assign([TopicPartition(name, number, 0) for number in range(partitions)])
@@ -43,6 +47,7 @@ class Progress:
             for message in messages:
                 if _is_record(message):
                     self._positions[message.key().decode(), message.partition()] = int(message.value())
+                    self.last_commit = max(self.last_commit, message.timestamp()[1] / 1000)
             count = len(messages)
 
     def unread(self) -> list[tuple[str, int]]:
