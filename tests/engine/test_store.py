@@ -7,12 +7,13 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.engine.store import MemoryStores, RocksStores, Store, Stores
+from worker.engine.store import BLOCK_CACHE_BYTES, MemoryStores, RocksStore, RocksStores, Store, Stores
 from worker.engine.unit import Table, Unit
 
 A, B = b"A", b"B"
@@ -119,6 +120,23 @@ def test_rocksdb_serves_again_what_it_held_when_the_partition_left(tmp_path: Pat
     again = RocksStores(tmp_path).open(3)
     assert (again.get(A, b"k"), again.offsets()) == (b"v", {A: 7})
     again.close()
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+def test_rocksdb_stores_share_one_cache_when_they_are_made_and_when_they_are_opened_again(
+    tmp_path: Path, loaded: bool
+):
+    for stores in RocksStores(tmp_path), RocksStores(tmp_path):
+        for partition in (0, 1):
+            store = stores.open(partition)
+            if loaded:
+                store.load({A: {b"k": b"v"}}, {})
+                store.flush()
+            else:
+                store.write({A: {b"k": b"v"}}, {})
+            store = cast("RocksStore", store)
+            assert store._db.property_int_value("rocksdb.block-cache-capacity") == BLOCK_CACHE_BYTES
+        stores.release(())
 
 
 def test_rocksdb_writes_rows_and_offsets_together_or_not_at_all(tmp_path: Path):

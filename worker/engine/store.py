@@ -22,7 +22,7 @@ from worker.topics import CHANGELOG_DELETE_RETENTION_MS
 Changes = Mapping[bytes, bytes | None]
 
 _OFFSETS = b"\x00"
-_BLOCK_CACHE_BYTES = 16 << 20
+BLOCK_CACHE_BYTES = 16 << 20
 _WRITE_BUFFERS_BYTES = 32 << 20
 _BUFFER_BYTES = 4 << 20
 _MAX_AGE_S = CHANGELOG_DELETE_RETENTION_MS / 1000 - 86_400  # a day of reserve
@@ -125,7 +125,8 @@ class RocksStore:
 
     def __init__(self, path: Path, options: rocksdict.Options) -> None:
         try:
-            self._db = rocksdict.Rdict(str(path), options)
+            # Without naming its only column family, an existing store would keep the options that it was made with.
+            self._db = rocksdict.Rdict(str(path), options, {"default": options})
         except Exception as error:  # rocksdict raises nothing more precise
             raise StoreFailed(f"the local store cannot be opened: {error}") from error
         self._get = self._db.get
@@ -246,7 +247,7 @@ def _last_written(folder: Path) -> float:
 
 def _rocks_options() -> rocksdict.Options:
     table = rocksdict.BlockBasedOptions()
-    table.set_block_cache(rocksdict.Cache(_BLOCK_CACHE_BYTES))
+    table.set_block_cache(rocksdict.Cache(BLOCK_CACHE_BYTES))
     table.set_bloom_filter(10, False)
     table.set_cache_index_and_filter_blocks(True)
     table.set_pin_l0_filter_and_index_blocks_in_cache(True)
