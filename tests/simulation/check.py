@@ -7,6 +7,7 @@ VIP are recomputed by tests.domain.oracle from the ledger, and the ledger is hel
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from hashlib import sha256
 from typing import Any, Protocol
 from uuid import NAMESPACE_DNS, uuid5
@@ -79,12 +80,12 @@ class Seen:
             indexed = msgspec.json.Decoder(IndexedOrder).decode
             self.index = {key.decode(): indexed(value) for key, value in table("order_index").items()}
 
-    @property
+    @cached_property
     def customers(self) -> dict[str, Customer]:
         """Everybody who was ever registered."""
         return {name: row.customer for name, row in self.rows.items() if row.customer is not None}
 
-    @property
+    @cached_property
     def erased(self) -> set[str]:
         """Who was erased, by the events."""
         return {event["subject"] for event in self.events if event["type"] == "CustomerErasedEvent"}
@@ -253,12 +254,13 @@ def _answers(seen: Seen, sent: Sent) -> Iterable[str]:
 
 def _nothing_waits(seen: Seen, sent: Sent) -> Iterable[str]:
     waiting = Counter(key[0] for key in seen.waiting if not key[0].startswith(of_order("")))
+    for_registration = {key[0] for key in seen.waiting if key[1] != RETURN}
     for name, row in seen.rows.items():
         if row.pending is not None or row.queued:
             yield f"{name} still waits for an email claim"
         if row.waiting != waiting[name]:
             yield f"{name} says {row.waiting} inputs wait, but {waiting[name]} do"
-        if row.customer is not None and any(key[0] == name and key[1] != RETURN for key in seen.waiting):
+        if row.customer is not None and name in for_registration:
             yield f"inputs of {name} wait for a registration that was there"
     yield from (f"inputs of {name} wait in no row" for name in waiting.keys() - seen.rows.keys())
 
@@ -276,13 +278,13 @@ def _dead_letters(seen: Seen, sent: Sent, unexpired: Sent) -> list[str]:
     for (kind, customer, purchase_id), deliveries in unexpired.purchases.items():
         line = seen.ledger[customer].get((kind, purchase_id))
         if kind == RETURN:
-            wanted += returns.refused(seen, got, customer, purchase_id, deliveries)
+            wanted.update(returns.refused(seen, got, customer, purchase_id, deliveries))
             continue
         if customer in erased and line is None and kind == PAYMENT and purchase_id in nameless:
-            wanted += joined.refused(got, deliveries)
+            wanted.update(joined.refused(got, deliveries))
             continue
         if customer in erased:
-            wanted += erasures.refused(got, _CONFLICTS[kind], line, deliveries)
+            wanted.update(erasures.refused(got, _CONFLICTS[kind], line, deliveries))
             continue
         for delivery in deliveries:
             if line is not None and (line.amount, line.currency) != delivery[:2]:
