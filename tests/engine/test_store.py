@@ -123,7 +123,7 @@ def test_rocksdb_serves_again_what_it_held_when_the_partition_left(tmp_path: Pat
 
 
 @pytest.mark.parametrize("loaded", [True, False])
-def test_rocksdb_stores_share_one_cache_when_they_are_made_and_when_they_are_opened_again(
+def test_rocksdb_stores_have_our_cache_when_they_are_made_and_when_they_are_opened_again(
     tmp_path: Path, loaded: bool
 ):
     for stores in RocksStores(tmp_path), RocksStores(tmp_path):

@@ -13,7 +13,7 @@ from worker.engine.hooks import EngineApp, EngineTableManager, on_batches
 from worker.settings import Settings
 
 SESSION_S = 6.0
-_MAX_FETCH_BYTES = 1 << 20  # a partition, as much as an input may have; 4 MB of each took 60 MB more memory
+_MAX_FETCH_BYTES = 1 << 20  # a partition; a larger record waits until its partition comes first
 
 
 def build(
