@@ -1,5 +1,7 @@
 """customers: customerId -> CustomerRow (JSON): the customer, or what is known of one who is not registered yet."""
 
+from collections import OrderedDict
+
 import msgspec
 
 from tables.rows import Rows
@@ -8,9 +10,7 @@ from worker.engine.unit import Table, Unit
 
 CUSTOMERS = Table("customers", b"C")
 
-_KEPT_BYTES = (
-    2 << 20
-)  # of decoded rows a partition, counted as JSON; in memory they are several times as large
+_KEPT_BYTES = 1 << 20  # of decoded rows a partition, counted as JSON; in memory they are three times as large
 _ROW_BYTES = 300  # an empty one counts too
 
 _encode = msgspec.json.Encoder().encode
@@ -28,20 +28,42 @@ def decode(value: bytes) -> CustomerRow:
     return _decode(value)
 
 
+class _Kept:
+    """Decoded rows that batches of one partition leave for each other, the latest read or changed last.
+
+    The bound is one of bytes, for a row grows with the days on which its customer ordered.
+    """
+
+    def __init__(self) -> None:
+        self.rows: OrderedDict[str, CustomerRow] = OrderedDict()
+        self._sizes: dict[str, int] = {}
+        self._bytes = 0
+
+    def put(self, customer_id: str, row: CustomerRow, json_bytes: int) -> None:
+        self.rows[customer_id] = row
+        self.rows.move_to_end(customer_id)
+        size = _ROW_BYTES + json_bytes
+        self._bytes += size - self._sizes.get(customer_id, 0)
+        self._sizes[customer_id] = size
+
+    def shrink(self) -> None:
+        """Let go of what was longest out of use, down to the bound."""
+        while self._bytes > _KEPT_BYTES:
+            customer_id, _ = self.rows.popitem(last=False)
+            self._bytes -= self._sizes.pop(customer_id)
+
+
 class CustomerRows:
     """The rows of one batch: decoded once, shared by all its inputs, and written once when the batch ends.
 
-    Rows stay decoded for the batches that follow, up to a bound: who orders once often orders again. The bound is one
-    of bytes, for a row grows with the days on which its customer ordered.
+    Rows stay decoded for the batches that follow, up to a bound: who orders once often orders again.
     """
 
     def __init__(self, unit: Unit) -> None:
         self._unit = unit
-        self._rows: dict[str, CustomerRow] = unit.kept.setdefault(CUSTOMERS.name, {})
-        self._sizes: dict[str, int] = unit.kept.setdefault("customer sizes", {})
-        if sum(self._sizes.values()) > _KEPT_BYTES:
-            self._rows.clear()
-            self._sizes.clear()
+        self._kept: _Kept = unit.kept.setdefault(CUSTOMERS.name, _Kept())
+        self._kept.shrink()
+        self._rows = self._kept.rows
         self._changed: dict[str, CustomerRow] = {}
 
     def row(self, customer_id: str) -> CustomerRow:
@@ -49,8 +71,8 @@ class CustomerRows:
         row = self._rows.get(customer_id)
         if row is None:
             raw = self._unit.get(CUSTOMERS, customer_id.encode())
-            row = self._rows[customer_id] = CustomerRow() if raw is None else _decode(raw)
-            self._sizes[customer_id] = _ROW_BYTES + len(raw or b"")
+            row = CustomerRow() if raw is None else _decode(raw)
+            self._kept.put(customer_id, row, len(raw or b""))
         return row
 
     def changed(self, customer_id: str, row: CustomerRow) -> None:
@@ -62,6 +84,6 @@ class CustomerRows:
         empty = CustomerRow()
         for customer_id, row in self._changed.items():
             value = None if row == empty else _encode(row)
-            self._sizes[customer_id] = _ROW_BYTES + len(value or b"")
+            self._kept.put(customer_id, row, len(value or b""))
             self._unit.put(CUSTOMERS, customer_id.encode(), value)
         return list(self._changed)

@@ -184,7 +184,7 @@ class World:
         """One sweep of every partition. Returns how many rows each step ended. crash: as of a turn."""
         steps = []
         for partition in range(PARTITIONS):
-            kept: dict[str, dict[Any, Any]] = {}
+            kept: dict[str, Any] = {}
             last = False
             while not last:
                 unit = Unit(partition, self.stores[partition], kept)

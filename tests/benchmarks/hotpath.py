@@ -56,7 +56,7 @@ class Bench:
         self._process = Processor(self._routing, RuleBook((DEFAULT_RULES,)), lambda *_: None)
         stores = RocksStores(folder)
         self._stores = [stores.open(number) for number in range(PARTITIONS)]
-        self._kept: list[dict[str, dict[Any, Any]]] = [{} for _ in range(PARTITIONS)]
+        self._kept: list[dict[str, Any]] = [{} for _ in range(PARTITIONS)]
         self._records: list[list[Record]] = [[] for _ in range(PARTITIONS)]
         for number in range(workload.customers):
             self._register(customer_id(number))

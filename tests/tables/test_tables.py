@@ -46,6 +46,26 @@ def test_a_customers_row_is_shared_within_a_batch_and_written_once(store):
     assert customers.read(commit(unit, store), "c1") == row
 
 
+def test_rows_stay_decoded_for_the_next_batches_those_longest_out_of_use_only_up_to_a_bound(store):
+    kept = {}
+    rows = CustomerRows(Unit(0, store, kept))
+    first = rows.row("c0")
+    for number in range(4_000):
+        rows.row(f"c{number}").waiting = number
+        rows.changed(f"c{number}", rows.row(f"c{number}"))
+    rows.flush()
+    assert rows.row("c0") is first  # in a batch every input sees the same row, however many there are
+    last = rows.row("c3999")
+    unit = Unit(0, store, kept)
+    rows = CustomerRows(unit)
+    assert rows.row("c3999") is last
+    assert rows.row("c0") is not first
+    last.waiting = 1
+    rows.changed("c3999", last)
+    rows.flush()
+    assert customers.read(commit(unit, store), "c3999") == last
+
+
 def test_a_row_with_nothing_in_it_is_not_kept(store):
     unit = unit_of(store)
     rows = CustomerRows(unit)

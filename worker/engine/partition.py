@@ -123,7 +123,7 @@ class Partition:
         self._turns = turns
         self._turn: asyncio.Future[None] | None = None  # asked for, or ours
         self._observer = observer
-        self._kept: dict[str, dict[Any, Any]] = {}
+        self._kept: dict[str, Any] = {}
         self._prompt_topics = prompt
         self._prompt = Lane(pace)
         self._bulk = Lane(pace)

@@ -50,7 +50,7 @@ class Unit:
     partition has one writer, and because a batch that does not commit ends the process.
     """
 
-    def __init__(self, partition: int, store: Store, kept: dict[str, dict[Any, Any]] | None = None) -> None:
+    def __init__(self, partition: int, store: Store, kept: dict[str, Any] | None = None) -> None:
         self.partition = partition
         self.kept = {} if kept is None else kept
         self.changes: dict[Table, dict[bytes, bytes | None]] = {}
