@@ -63,7 +63,7 @@ class CustomerRows:
         self._unit = unit
         self._kept: _Kept = unit.kept.setdefault(CUSTOMERS.name, _Kept())
         self._kept.shrink()
-        self._rows = self._kept.rows
+        self._rows: OrderedDict[str, CustomerRow] = self._kept.rows
         self._changed: dict[str, CustomerRow] = {}
 
     def row(self, customer_id: str) -> CustomerRow:

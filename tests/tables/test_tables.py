@@ -1,5 +1,7 @@
 """Typed rows over a unit of work: what is put is read back, in the batch and after it."""
 
+from typing import Any
+
 import pytest
 
 from tables import command_results, customers, email_claims, ledger, needed, order_index, waiting
@@ -47,7 +49,7 @@ def test_a_customers_row_is_shared_within_a_batch_and_written_once(store):
 
 
 def test_rows_stay_decoded_for_the_next_batches_those_longest_out_of_use_only_up_to_a_bound(store):
-    kept = {}
+    kept: dict[str, Any] = {}
     rows = CustomerRows(Unit(0, store, kept))
     first = rows.row("c0")
     for number in range(4_000):
