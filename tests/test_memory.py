@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from worker.app.memory import share_one_heap
+from worker.app.memory import give_back, share_one_heap
 
 _HEAPS_OF_FOUR_THREADS = """
 import ctypes, sys, threading
@@ -31,8 +31,34 @@ libc.fflush(out)
 all_there.wait()
 """
 
+_HOLES_BELOW_WHAT_STAYS = """
+import ctypes, sys
+from worker.app.memory import give_back
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has several heaps")
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+before = resident()
+holes = [libc.malloc(10_000) for _ in range(6_000)]
+for hole in holes:
+    ctypes.memset(hole, 1, 10_000)
+libc.malloc(10_000)
+for hole in holes:
+    libc.free(ctypes.c_void_p(hole))
+if sys.argv[1] == "given back":
+    give_back()
+print((resident() - before) >> 20)
+"""
+
+only_glibc = pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="only glibc has several heaps, and is asked to give back"
+)
+
+
+@only_glibc
 @pytest.mark.parametrize(("how", "heaps"), [("shared", 1), ("as it is", 5)])
 def test_threads_share_one_heap(how: str, heaps: int):
     done = subprocess.run(
@@ -45,6 +71,19 @@ def test_threads_share_one_heap(how: str, heaps: int):
     assert done.stdout.count("<heap nr=") == heaps
 
 
+@only_glibc
+@pytest.mark.parametrize(("how", "least", "most"), [("given back", 0, 10), ("as it is", 50, 70)])
+def test_what_is_free_below_what_stays_is_given_back(how: str, least: int, most: int):
+    done = subprocess.run(
+        [sys.executable, "-c", _HOLES_BELOW_WHAT_STAYS, how],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert least <= int(done.stdout) <= most
+
+
 def test_elsewhere_nothing_is_asked_of_the_c_library(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
     share_one_heap()
+    give_back()

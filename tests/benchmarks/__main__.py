@@ -2,7 +2,7 @@
 
 With --full also growth, scale and recovery of the worker, each of which is a program of its own too.
 
-Usage: python -m tests.benchmarks [--full] [--help]
+Usage: python -m tests.benchmarks [--full] [--rounds N] [--help]
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,8 @@ from tests.benchmarks.peers import BUILD, Peer
 from tests.benchmarks.results import Benchmark
 from tests.benchmarks.runner import Plan, Runner, command, console, runner
 
-FULL_ORDERS, FULL_CUSTOMERS, FULL_ROUNDS = 1_000_000, (10_000, 1_000_000), 3
+FULL_ORDERS, FULL_CUSTOMERS = 1_000_000, (10_000, 1_000_000)
+ROUNDS, FULL_ROUNDS = 2, 3
 
 
 def main(
@@ -25,18 +26,21 @@ def main(
     customers: Annotated[list[int] | None, typer.Option(help="Customers; may be repeated. [10000]")] = None,
     shape: Annotated[list[Shape] | None, typer.Option(help="May be repeated. [both]")] = None,
     peer: Annotated[list[str] | None, typer.Option(help="May be repeated. [all]")] = None,
-    rounds: Annotated[int, typer.Option(help="How often each peer runs.")] = 2,
+    rounds: Annotated[
+        int | None, typer.Option(help=f"How often each peer runs. [{ROUNDS}; {FULL_ROUNDS} with --full]")
+    ] = None,
     faust_orders: Annotated[int, typer.Option(help="Orders of naive Faust, which is slow.")] = 5_000,
     latency_s: Annotated[float, typer.Option(help="Seconds at 200 orders/s; 0: no latency.")] = 10.0,
     posts: Annotated[int, typer.Option(help="HTTP registrations; 0: none.")] = 200,
     with_recovery: Annotated[bool, typer.Option("--recovery/--no-recovery", help="Restarts.")] = True,
     full: Annotated[
-        bool, typer.Option(help="1M orders of 10,000 and of 1M customers, 3 rounds; growth, scale, recovery.")
+        bool, typer.Option(help="1M orders of 10,000 and of 1M customers; growth, scale, recovery.")
     ] = False,
 ) -> None:
     """Measure the worker and its peers; the report goes to build/bench."""
     if full:
-        orders, customers, rounds = FULL_ORDERS, list(FULL_CUSTOMERS), FULL_ROUNDS
+        orders, customers = FULL_ORDERS, list(FULL_CUSTOMERS)
+    rounds = rounds or (FULL_ROUNDS if full else ROUNDS)
     plan = Plan(rounds, faust_orders, latency_s, posts, restarts=with_recovery)
     shapes = shape or list(Shape)
     workloads = [
@@ -49,20 +53,20 @@ def main(
             besides = workload.zipf == (shapes[-1] is Shape.ZIPF)
             benchmark.comparisons.append(running.compare(workload, chosen, plan, besides))
             _write(benchmark)  # each time: a long run that fails later has shown something
-        for part in _parts(running) if full else ():
+        for part in _parts(running, rounds) if full else ():
             benchmark.parts.append(part)
             _write(benchmark)
     console.print(Markdown(report.markdown(benchmark)))
     console.print("written to build/bench/report.md and report.svg")
 
 
-def _parts(running: Runner) -> Iterator[list[str]]:
+def _parts(running: Runner, rounds: int) -> Iterator[list[str]]:
     """What is measured of the worker alone, as Markdown."""
-    compared = scale.compare(running, Workload(FULL_ORDERS, FULL_CUSTOMERS[0]), FULL_ROUNDS)
+    compared = scale.compare(running, Workload(FULL_ORDERS, FULL_CUSTOMERS[0]), rounds)
     yield scale.markdown(compared)
     yield growth.markdown(growth.measure(running, growth.workloads(FULL_ORDERS), rounds=1))
     restarted = Workload(FULL_ORDERS, recovery.MARKED_CUSTOMERS)
-    yield recovery.markdown(recovery.measure(running, restarted, FULL_ROUNDS))
+    yield recovery.markdown(recovery.measure(running, restarted, rounds))
 
 
 def _choose(keys: list[str] | None) -> tuple[list[Peer], list[str]]:

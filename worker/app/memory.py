@@ -17,6 +17,17 @@ def share_one_heap() -> None:
         mallopt(_M_ARENA_MAX, 1)
 
 
+def give_back() -> None:
+    """Give free pages of that heap back to the system: 2 to 5 ms, in which no thread can take any.
+
+    What is written for long leaves holes between what stays, most of all the buffers of RocksDB. 182 MB of a worker
+    under load fell to 166, most of which it took again within seconds; but without it the heap grows for hours.
+    """
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim is not None:
+        malloc_trim(0)
+
+
 def quieten_gc() -> None:
     """What was imported stays; a batch makes few cycles. Saves a quarter of the CPU (DESIGN, section 9)."""
     gc.collect()

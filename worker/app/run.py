@@ -33,6 +33,7 @@ from worker.wire.rules_file import load_rules
 log = structlog.get_logger(__name__)
 
 _GROUP_OFFSETS_EVERY_S = 5.0
+_GIVE_BACK_EVERY_S = 30.0
 
 
 def run(settings: Settings, bootstrap: str) -> int:
@@ -117,7 +118,8 @@ def _execute(app: EngineApp, companion: "Companion") -> int:
 
 
 class Companion(Service):
-    """What runs beside the app: the gateway's producer, metrics on a port of their own, group offsets for lag tools."""
+    """What runs beside the app: the gateway's producer, metrics on a port of their own, group offsets for lag tools,
+    and giving memory back."""
 
     logger = logging.getLogger("mode.worker")  # its talk about starting and stopping
 
@@ -147,6 +149,12 @@ class Companion(Service):
             positions = self._app.engine.progress()
             if positions:
                 await self._app.commit_group_offsets(positions)
+
+    @Service.task
+    async def _free_memory(self) -> None:
+        while not self.should_stop:
+            await self.sleep(_GIVE_BACK_EVERY_S)
+            memory.give_back()
 
 
 def _free_port(host: str) -> int:
