@@ -71,11 +71,10 @@ def is_of(event: Event, order: Purchase) -> bool:
 
 def is_return(event: Event, back: Purchase) -> bool:
     """Whether a refund's spending event is this return's: its id is made of the returnId."""
-    named = event.id == id_of(f"{back.customer_id}|{back.id}|{event.type}|0")
     return bool(
-        named
-        and (event.causationid, event.order_id) == (back.event_id, back.order_id)
+        (event.causationid, event.order_id) == (back.event_id, back.order_id)
         and event.amount == money(-back.amount, back.currency)
+        and event.id == id_of(f"{back.customer_id}|{back.id}|{event.type}|0")
     )
 
 
