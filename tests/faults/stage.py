@@ -109,9 +109,9 @@ class Stage:
     # -- workers
 
     def start_worker(self, **environment: str) -> Supervised:
-        """One more worker, with a data folder of its own."""
-        number = len(self.crew)
-        log = self.folder / f"worker-{number}.log"
+        """One more worker, with a data folder and, though others left the crew, a log of its own."""
+        number, logs = len(self.crew), list(self.folder.glob("worker-*.log"))
+        log = self.folder / f"worker-{len(logs)}.log"
         member = Supervised(self._command, self._env(number) | environment, log)
         self.crew.append(member)
         return member
