@@ -40,7 +40,9 @@ def _check_order(replay: Replay) -> None:
     waited = {each.position for each in told.returns if each.fact.order_id not in counted}
     for of_topic in (told.orders, told.payments, told.returns):
         at_home = sorted((each for each in of_topic if each.at_home), key=lambda each: each.position)
-        late = (n for n, each in enumerate(at_home) if each.position in refused.keys() - waited)
+        late = (
+            n for n, each in enumerate(at_home) if each.position in refused and each.position not in waited
+        )
         first = next(late, len(at_home))
         for each in at_home[first:]:
             if each.due and each.position not in refused:
