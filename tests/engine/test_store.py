@@ -139,6 +139,32 @@ def test_rocksdb_stores_have_our_cache_when_they_are_made_and_when_they_are_open
         stores.release(())
 
 
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="only Linux counts what a process reads")
+def test_a_look_up_reads_little_though_the_indexes_do_not_fit_into_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    rows, asked = 200_000, 500
+    monkeypatch.setattr("worker.engine.store.BLOCK_CACHE_BYTES", 1 << 16)  # as 16 MB are to millions of rows
+    stores = RocksStores(tmp_path)
+    store = cast(RocksStore, stores.open(0))
+    for first in range(20):
+        store.load({A: {b"%08d" % n: b"%0100d" % n for n in range(first, rows, 20)}}, {})
+    store.flush()
+    store._db.compact_range(
+        None, None
+    )  # one large file: what belongs to small ones always stays in the cache
+    before = _bytes_read()
+    for n in range(asked):
+        assert store.get(A, b"%08d" % (n * 77_777 % rows)) is not None
+    assert (_bytes_read() - before) / asked < 40_000
+    stores.release(())
+
+
+def _bytes_read() -> int:
+    counts = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(counts["rchar"])
+
+
 def test_rocksdb_writes_rows_and_offsets_together_or_not_at_all(tmp_path: Path):
     store = RocksStores(tmp_path).open(0)
     with pytest.raises(TypeError):

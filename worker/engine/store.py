@@ -249,8 +249,13 @@ def _rocks_options() -> rocksdict.Options:
     table = rocksdict.BlockBasedOptions()
     table.set_block_cache(rocksdict.Cache(BLOCK_CACHE_BYTES))
     table.set_bloom_filter(10, False)
+    # In parts, of which a look-up needs three: whole ones of a million rows would drive each other out of this cache.
+    table.set_index_type(rocksdict.BlockBasedIndexType.two_level_index_search())
+    table.set_partition_filters(True)
+    table.set_metadata_block_size(4096)
     table.set_cache_index_and_filter_blocks(True)
     table.set_pin_l0_filter_and_index_blocks_in_cache(True)
+    table.set_pin_top_level_index_and_filter(True)
     options = rocksdict.Options(raw_mode=True)
     options.create_if_missing(True)
     options.set_block_based_table_factory(table)
