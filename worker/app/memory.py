@@ -20,8 +20,8 @@ def share_one_heap() -> None:
 def give_back() -> None:
     """Give free pages of that heap back to the system: 2 to 5 ms, in which no thread can take any.
 
-    What is written for long leaves holes between what stays, most of all the buffers of RocksDB. 182 MB of a worker
-    under load fell to 166, most of which it took again within seconds; but without it the heap grows for hours.
+    Buffers that come and go, most of all RocksDB's, leave holes between what stays. A worker under load soon takes
+    most of it again; but without this its heap went on growing through the half hour of a soak.
     """
     malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if malloc_trim is not None:
