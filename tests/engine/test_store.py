@@ -150,9 +150,8 @@ def test_a_look_up_reads_little_though_the_indexes_do_not_fit_into_the_cache(
     for first in range(20):
         store.load({A: {b"%08d" % n: b"%0100d" % n for n in range(first, rows, 20)}}, {})
     store.flush()
-    store._db.compact_range(
-        None, None
-    )  # one large file: what belongs to small ones always stays in the cache
+    # Into one large file: the indexes of small ones always stay in the cache.
+    store._db.compact_range(None, None)
     before = _bytes_read()
     for n in range(asked):
         assert store.get(A, b"%08d" % (n * 77_777 % rows)) is not None
