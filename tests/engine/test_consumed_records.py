@@ -1,5 +1,6 @@
-"""Our records are what aiokafka's own would be, whatever is in a fetch and however it is read."""
+"""Our records and batches hold what aiokafka's own records would, whatever is in a fetch and however it is read."""
 
+from collections.abc import Iterable
 from typing import Any
 from unittest.mock import Mock
 
@@ -9,7 +10,7 @@ from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
-from worker.engine.hooks import PartitionRecords
+from worker.engine.fetches import PartitionRecords, whole_batches
 from worker.engine.unit import Record
 
 TP = TopicPartition("orders", 3)
@@ -39,27 +40,29 @@ def batch(base: int, producer_id: int, *values: bytes | None) -> bytes:
 FETCH = batch(10, 7, b"one", None, b"three") + batch(20, 8, b"aborted") + batch(30, 7, b"", b"five")
 
 
-def unpacked(kind: Any, at_once: int | None) -> list[tuple[Any, ...]]:
-    """All fields of all records that a consumer gets of FETCH, read so many at a time."""
-    records = kind(TP, MemoryRecords(FETCH), [(8, 20)], 10, None, None, True, 1)
-    state = Mock(paused=False, position=10)
+def unpacked(kind: Any, at_once: int | None, start: int = 10, what: Any = None) -> list[Any]:
+    """All that a consumer at that offset gets of FETCH, read so many at a time. what: its value_deserializer."""
+    records = kind(TP, MemoryRecords(FETCH), [(8, 20)], start, None, what, True, 1)
+    state = Mock(paused=False, position=start)
     state.consumed_to = lambda offset: setattr(state, "position", offset)
     result = FetchResult(
         TP, assignment=Mock(active=True, state_value=lambda _: state), partition_records=records, backoff=0
     )
     found = []
     while result.has_more():
-        found += [
-            tuple(getattr(record, name) for name in FIELDS) for record in result.getall(max_records=at_once)
-        ]
+        found += result.getall(max_records=at_once)
     assert state.position == 32
     return found
 
 
+def rows(records: Iterable[Any]) -> list[tuple[Any, ...]]:
+    return [tuple(getattr(record, name) for name in FIELDS) for record in records]
+
+
 @pytest.mark.parametrize("at_once", [None, 1, 2, 3])
 def test_a_fetch_is_unpacked_as_by_aiokafka(at_once: int | None):
-    found = unpacked(PartitionRecords, at_once)
-    assert found == unpacked(THEIRS, at_once)
+    found = rows(unpacked(PartitionRecords, at_once))
+    assert found == rows(unpacked(THEIRS, at_once))
     assert [(row[FIELDS.index("offset")], row[FIELDS.index("value")]) for row in found] == [
         (10, b"one"),
         (11, None),
@@ -67,3 +70,25 @@ def test_a_fetch_is_unpacked_as_by_aiokafka(at_once: int | None):
         (30, b""),
         (31, b"five"),
     ]
+
+
+@pytest.mark.parametrize("at_once", [None, 1])
+def test_whole_batches_hold_the_same_records(at_once: int | None):
+    batches = unpacked(PartitionRecords, at_once, what=whole_batches)
+    found = [
+        (batch.next_offset, *((each.offset, each.key, each.value) for each in batch)) for batch in batches
+    ]
+    assert found == [
+        (13, (10, b"k0", b"one"), (11, b"k1", None), (12, b"k2", b"three")),
+        (32, (30, b"k0", b""), (31, b"k1", b"five")),
+    ]
+
+
+def test_a_batch_comes_whole_to_whoever_begins_in_it():
+    batches = unpacked(PartitionRecords, None, start=12, what=whole_batches)
+    assert [[each.offset for each in batch] for batch in batches] == [[10, 11, 12], [30, 31]]
+
+
+def test_a_batch_before_the_start_does_not_come():
+    batches = unpacked(PartitionRecords, None, start=13, what=whole_batches)
+    assert [[each.offset for each in batch] for batch in batches] == [[30, 31]]

@@ -9,16 +9,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from aiokafka import TopicPartition
 from confluent_kafka import Producer
 
 from tests.engine.conftest import Bench
 from tests.engine.test_engine import eventually, processed, sums
 from tests.engine.toy import PARTITIONS
 from tests.engine.toy_run import make_topics, start_toy
+from tests.simulation.log import SimulatedBatch
 from tests.supervised import look_after_until
 from worker.engine import restore
 from worker.engine.engine import Engine
+from worker.engine.observer import Observer
 from worker.engine.store import Changes, MemoryStore, MemoryStores, RocksStore, RocksStores, StoreFailed
+from worker.engine.unit import Record
 
 
 class Watched(MemoryStore):
@@ -161,3 +165,31 @@ def _fill_changelog(bootstrap: str, topic: str, rows: int) -> None:
     for number in range(rows):
         producer.produce(topic, b"v" * 200, b"%08d" % number, number % PARTITIONS)
     assert producer.flush(60.0) == 0
+
+
+class Compacted:
+    """A consumer of a log whose first batch has lost all records from the wanted offset on."""
+
+    def __init__(self) -> None:
+        self._fetches = [
+            [SimulatedBatch([Record("t", 0, 4, 0, b"k", b"v", ())])],
+            [],
+            [SimulatedBatch([Record("t", 0, offset, 0, b"k", b"v", ()) for offset in (9, 10)])],
+        ]
+
+    def assign(self, places: list[TopicPartition]) -> None: ...
+
+    def seek(self, place: TopicPartition, offset: int) -> None: ...
+
+    def unsubscribe(self) -> None: ...
+
+    async def getmany(
+        self, place: TopicPartition, timeout_ms: int
+    ) -> Mapping[TopicPartition, list[SimulatedBatch]]:
+        return {place: self._fetches.pop(0)}
+
+
+async def test_the_first_readable_record_may_be_in_a_later_batch_than_the_offset():
+    reader = restore.Reader({}, Observer())
+    reader._consumer = Compacted()
+    assert await reader.first_readable("t", 0, 6, within=5.0) == 9

@@ -91,6 +91,14 @@ class SimulatedLog:
             raise ProducerFenced
 
 
+class SimulatedBatch(list[Record]):
+    """The records of a record batch."""
+
+    @property
+    def next_offset(self) -> int:
+        return self[-1].offset + 1
+
+
 class SimulatedConsumer:
     """What worker.engine.restore needs of an AIOKafkaConsumer, on the simulated log."""
 
@@ -117,16 +125,15 @@ class SimulatedConsumer:
         return {place: len(self._log.logs[place.topic, place.partition]) for place in places}
 
     async def getmany(
-        self, *places: TopicPartition, timeout_ms: int, max_records: int
-    ) -> Mapping[TopicPartition, list[Record]]:
-        found: dict[TopicPartition, list[Record]] = {}
+        self, *places: TopicPartition, timeout_ms: int
+    ) -> Mapping[TopicPartition, list["SimulatedBatch"]]:
+        found: dict[TopicPartition, list[SimulatedBatch]] = {}
         for place in places:
             log = self._log.logs[place.topic, place.partition]
-            unread = [record for record in log[self._positions[place] :] if record is not None][:max_records]
-            whole = len(unread) < max_records
-            self._positions[place] = len(log) if whole else unread[-1].offset + 1
+            unread = [record for record in log[self._positions[place] :] if record is not None]
+            self._positions[place] = len(log)
             if unread:
-                found[place] = unread
+                found[place] = [SimulatedBatch(unread)]
         return found
 
     async def stop(self) -> None:

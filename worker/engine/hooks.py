@@ -1,6 +1,6 @@
 # mypy: disable-error-code="attr-defined,arg-type,misc,no-any-return"
 # Private parts have no types, and Faust annotates events with those of mode.
-"""The only module that touches private parts of Faust and aiokafka.
+"""The only module that touches private parts of Faust; of aiokafka's, worker.engine.fetches does too.
 
 Faust keeps group membership, assignment, agents, tables' topics, web and console; here it hands each partition's fetch
 to the agents as ONE event, leaves offsets to the engine, and lets the engine fence, restore and seek (FAUST.md says why:
@@ -9,13 +9,11 @@ several of its defaults lose data). worker.engine.guard refuses to run on any ot
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-import aiokafka.consumer.fetcher
 import aiokafka.producer.sender
 import faust
-from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 from faust.events import Event
 from faust.tables.manager import TableManager
@@ -27,32 +25,11 @@ from mode import Service
 from worker.engine.engine import Engine
 from worker.engine.exits import ExitCode, die
 from worker.engine.store import StoreFailed
-from worker.engine.unit import Record
 
 # The first AddPartitions right after a commit answers CONCURRENT_TRANSACTIONS; 20 ms of waiting there halves the
 # throughput of small transactions.
 aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.003
 
-
-class PartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
-    """Unpacks a fetch into our records."""
-
-    def __iter__(self) -> Iterator[Record]:
-        return self._records_iterator
-
-    def _consumer_record(self, tp: TopicPartition, record: Any) -> Record:
-        return Record(
-            tp.topic,
-            tp.partition,
-            record.offset,
-            record.timestamp,
-            record.key,
-            record.value,
-            tuple(record.headers),
-        )
-
-
-aiokafka.consumer.fetcher.PartitionRecords = PartitionRecords
 
 # mode gives a subclass a logger of its own module; what Faust says about itself stays under its own name.
 _FAUST_TALK = logging.getLogger("faust.worker")

@@ -9,6 +9,7 @@ Rules:
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -16,11 +17,11 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from worker.engine.exits import ExitCode, die
+from worker.engine.fetches import whole_batches
 from worker.engine.observer import Observer
 from worker.engine.store import Store
 from worker.engine.unit import Table
 
-_MAX_RECORDS = 20_000
 _FETCH_BYTES = 8 << 20  # a larger answer takes longer for each byte of it
 _PATIENCE_MS = 20  # where only transaction markers are left, nothing comes, but the position moves on
 
@@ -44,6 +45,7 @@ class Reader:
                 isolation_level="read_committed",
                 auto_offset_reset="none",
                 fetch_max_wait_ms=50,
+                value_deserializer=whole_batches,
                 fetch_max_bytes=_FETCH_BYTES,
                 max_partition_fetch_bytes=_FETCH_BYTES,
             )
@@ -89,8 +91,8 @@ class Reader:
             }
             replayed = 0
             while todo:
-                fetched = await reader.getmany(*todo, timeout_ms=_PATIENCE_MS, max_records=_MAX_RECORDS)
-                found = [_found(*wanted[tp], records, ends[tp]) for tp, records in fetched.items()]
+                fetched = await reader.getmany(*todo, timeout_ms=_PATIENCE_MS)
+                found = [_found(*wanted[tp], batches, ends[tp]) for tp, batches in fetched.items()]
                 await loader.load(found)
                 count = sum(each.records for each in found)
                 self._observer.replayed(count)
@@ -107,9 +109,17 @@ class Reader:
             tp = TopicPartition(topic, partition)
             reader.assign([tp])
             reader.seek(tp, offset)
+            give_up_at = time.monotonic() + within
             try:
-                found = await reader.getmany(tp, timeout_ms=int(within * 1000), max_records=1)
-                return found[tp][0].offset if found.get(tp) else None
+                while (left := give_up_at - time.monotonic()) > 0:
+                    fetched = await reader.getmany(tp, timeout_ms=int(left * 1000))
+                    for batch in fetched.get(
+                        tp, ()
+                    ):  # of a compacted log, the first may end before the offset
+                        for record in batch:
+                            if record.offset >= offset:
+                                return int(record.offset)
+                return None
             finally:
                 reader.unsubscribe()
 
@@ -151,11 +161,20 @@ class _Found(NamedTuple):
     end: int
 
 
-def _found(store: Store, table: Table, records: Sequence[Any], end: int) -> _Found:
-    """end: of what is wanted; what came later is left to whoever wrote it."""
-    fresh = [record for record in records if record.offset < end]
-    rows = {record.key: record.value for record in fresh}
-    return _Found(store, table, rows, len(fresh), min(records[-1].offset + 1, end))
+def _found(store: Store, table: Table, batches: Sequence[Any], end: int) -> _Found:
+    """end: of what is wanted; what came later is left to whoever wrote it.
+
+    The first batch begins at the store's offset or after it: a batch belongs to one transaction, and a store's offset is
+    the end of one.
+    """
+    rows: dict[bytes, bytes | None] = {}
+    records = 0
+    for batch in batches:
+        # As many as records: a transaction names a key once.
+        fresh = {record.key: record.value for record in batch if record.offset < end}
+        records += len(fresh)
+        rows |= fresh
+    return _Found(store, table, rows, records, min(batches[-1].next_offset, end))
 
 
 class _Loader:
