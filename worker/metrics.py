@@ -64,6 +64,10 @@ RESTORING = prometheus.Gauge(
 RESTORED_RECORDS = prometheus.Counter(
     "customer_context_restore_records", "Changelog records replayed into local stores."
 )
+COPIED_RECORDS = prometheus.Counter(
+    "customer_context_standby_records",
+    "Changelog records replayed into copies of partitions that others hold.",
+)
 RESTORE_SECONDS = prometheus.Histogram(
     "customer_context_restore_seconds",
     "How long restoring the tables took, per assignment.",
@@ -97,6 +101,9 @@ class EngineMetrics(Observer):
 
     def replayed(self, records: int) -> None:
         RESTORED_RECORDS.inc(records)
+
+    def copied(self, records: int) -> None:
+        COPIED_RECORDS.inc(records)
 
     def restored(self, seconds: float) -> None:
         RESTORING.set(0)

@@ -106,6 +106,7 @@ class Settings(BaseSettings):
     retention_days: Annotated[int, Field(ge=1, le=36_500)] = 30
     data_dir: Path = Path(".data")
     store: Literal["rocksdb", "memory"] = "rocksdb"
+    standby_replicas: Annotated[int, Field(ge=0, le=100)] = 1
 
     web_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     web_port: Port = 6066

@@ -20,7 +20,6 @@ from tests.simulation.log import SimulatedBatch
 from tests.supervised import look_after_until
 from worker.engine import restore
 from worker.engine.engine import Engine
-from worker.engine.observer import Observer
 from worker.engine.store import Changes, MemoryStore, MemoryStores, RocksStore, RocksStores, StoreFailed
 from worker.engine.unit import Record
 
@@ -190,6 +189,6 @@ class Compacted:
 
 
 async def test_the_first_readable_record_may_be_in_a_later_batch_than_the_offset():
-    reader = restore.Reader({}, Observer())
+    reader = restore.Reader({}, lambda _: None)
     reader._consumer = Compacted()
     assert await reader.first_readable("t", 0, 6, within=5.0) == 9

@@ -170,7 +170,9 @@ class Cluster:
             await worker.engine.quiesce()
         owners = [self._random.randrange(len(living)) for _ in range(PARTITIONS)]
         for at, worker in enumerate(living):
-            await worker.take_over(self._generation, [n for n, owner in enumerate(owners) if owner == at])
+            held = [number for number, owner in enumerate(owners) if owner == at]
+            copies = [number for number in range(PARTITIONS) if self._random.random() < 0.5]
+            await worker.take_over(self._generation, held, copies)
 
     async def _fetch(self, number: int) -> None:
         for worker in self._workers:
@@ -185,7 +187,7 @@ class Cluster:
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:
             task.cancel()
-        await asyncio.gather(*left)
+        await asyncio.gather(*left, return_exceptions=True)
 
     async def _settle(self) -> None:
         for _ in range(8):  # a batch and the steps of a sweep

@@ -6,7 +6,7 @@ Rules, as Kafka's:
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiokafka import TopicPartition
 from aiokafka.errors import ProducerFenced
@@ -138,3 +138,17 @@ class SimulatedConsumer:
 
     async def stop(self) -> None:
         """Nothing to let go of."""
+
+
+class MortalConsumer(SimulatedConsumer):
+    """One that nobody waits for: it stands still while its process is frozen or gone, as `alive` does."""
+
+    def __init__(self, log: SimulatedLog, alive: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(log)
+        self._alive = alive
+
+    async def getmany(
+        self, *places: TopicPartition, timeout_ms: int
+    ) -> Mapping[TopicPartition, list[SimulatedBatch]]:
+        await self._alive()
+        return await super().getmany(*places, timeout_ms=timeout_ms)

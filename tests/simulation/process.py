@@ -19,9 +19,9 @@ from agents.batch import Routing
 from agents.processor import Processor
 from tables import needed
 from tests.agents.world import PARTITIONS
-from tests.simulation.log import Place, SimulatedConsumer, SimulatedLog, SimulatedProducer
+from tests.simulation.log import MortalConsumer, Place, SimulatedConsumer, SimulatedLog, SimulatedProducer
 from worker.domain.rules import RuleBook
-from worker.engine import engine, partition, restore
+from worker.engine import engine, partition, restore, standby
 from worker.engine.engine import Engine
 from worker.engine.exits import ExitCode
 from worker.engine.partition import Pace
@@ -130,12 +130,20 @@ class SimulatedWorker:
         )
         self.engine.worker = self
         self.engine._reader._consumer = SimulatedConsumer(self.log)
+        standby = self.engine._standby
+        standby._reader._consumer = MortalConsumer(self.log, self._alive)
+        standby._every_s = 0.0
 
-    async def take_over(self, generation: int, numbers: Sequence[int]) -> None:
-        """An assignment, after everybody's quiesce."""
+    async def _alive(self) -> None:
+        await self.awake.wait()
+        if self.dead:
+            await asyncio.Event().wait()
+
+    async def take_over(self, generation: int, numbers: Sequence[int], copies: Sequence[int]) -> None:
+        """An assignment, after everybody's quiesce. copies: of what others got."""
         _worker.set(self)
         self.generation, self.held = generation, tuple(numbers)
-        await self.engine.fence(numbers)
+        await self.engine.fence(numbers, copies)
         await self.engine.restore()
         assigned = [(topic, number) for topic in self.inputs for number in numbers]
         positions = await self.engine.positions(assigned)
@@ -202,8 +210,10 @@ def simulated_ends() -> Iterator[None]:
         patch.object(partition, "die", _end_loop),
         patch.object(engine, "die", _end_worker),
         patch.object(restore, "die", _end_worker),
+        patch.object(standby, "die", _end_loop),
         patch.object(restore, "ThreadPoolExecutor", Inline),
         patch.object(engine, "log", quiet),
+        patch.object(standby, "log", quiet),
     ):
         yield
 

@@ -17,6 +17,7 @@ from worker.engine.exits import ExitCode, die
 from worker.engine.observer import Observer
 from worker.engine.partition import POSITIONS, Pace, Partition, Processor
 from worker.engine.restore import Reader
+from worker.engine.standby import Standby
 from worker.engine.store import Store, Stores
 from worker.engine.sweeping import Sweep
 from worker.engine.turns import Turns
@@ -58,7 +59,9 @@ class Engine:
         self._turns = Turns(self._pace.at_once, self._pace.max_records)
         self._observer = observer or Observer()
         self._partitions: dict[int, Partition] = {}
-        self._reader = Reader(client, self._observer)
+        self._reader = Reader(client, self._observer.replayed)
+        self._standby = Standby(client, self.tables, self.changelog_of, self._observer.copied)
+        self._copies: frozenset[int] = frozenset()
         self._generation = -1
         self._fenced = False  # and not asked to let go since
         self._active = False
@@ -67,19 +70,24 @@ class Engine:
 
     # -- what the hooks call, in this order
 
-    async def fence(self, numbers: Iterable[int]) -> None:
-        """Take the partitions over: a new transactional producer each, kept ones included; let go of all others."""
+    async def fence(self, numbers: Iterable[int], copies: Iterable[int] = ()) -> None:
+        """Take the partitions over: a new transactional producer each, kept ones included; let go of all others.
+
+        copies: of partitions that others hold, which are to be kept up here.
+        """
         if self._closed:
             return
         self._observer.assignment_begun()
         started = time.monotonic()
         wanted = sorted(set(numbers))
+        self._copies = frozenset(copies).difference(wanted)
+        await self._standby.stop()
         old = [partition.producer for partition in self._partitions.values()]
         producers, _ = await asyncio.gather(
             asyncio.gather(*(self._open_producer(number) for number in wanted)), self._reader.start()
         )
         await transaction.close_all(old)
-        self._stores.release(wanted)
+        self._stores.release([*wanted, *self._copies])
         self._partitions = {
             number: Partition(
                 number,
@@ -138,6 +146,7 @@ class Engine:
             self._partitions[number].expected[topic] = position
         for partition in self._partitions.values():
             partition.start()
+        self._standby.start({number: self._stores.open(number) for number in self._copies})
         self._active = True
         log.info("processing", generation=generation, partitions=sorted(self._partitions))
         return True
@@ -145,7 +154,9 @@ class Engine:
     async def quiesce(self) -> None:
         """Finish the running transactions and stop; queued records will be read again by whoever is next."""
         was_active, self._active, self._fenced = self._active, False, False
-        await asyncio.gather(*(partition.stop() for partition in self._partitions.values()))
+        await asyncio.gather(
+            self._standby.stop(), *(partition.stop() for partition in self._partitions.values())
+        )
         if was_active:
             self.on_release()
 
@@ -157,6 +168,7 @@ class Engine:
         self._partitions.clear()
         self._stores.release(())
         await self._reader.stop()
+        await self._standby.close()
 
     # -- the stream's way
 

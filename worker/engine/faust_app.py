@@ -29,6 +29,7 @@ def build(
         datadir=settings.data_dir.absolute() / "faust",
         TableManager=EngineTableManager,
         topic_partitions=settings.partitions,
+        table_standby_replicas=settings.standby_replicas,
         topic_disable_leader=True,
         topic_allow_declare=False,
         consumer_auto_offset_reset="earliest",

@@ -111,7 +111,8 @@ class EngineConsumer(driver.Consumer):
         changelogs = {tp for tp in assigned if self._is_changelog_tp(tp)}
         try:
             await self._thread.pause_fetching(changelogs)
-            await self.app.engine.fence(tp.partition for tp in assigned - changelogs)
+            copies = {tp.partition for tp in self.app.assignor.assigned_standbys()}
+            await self.app.engine.fence({tp.partition for tp in assigned - changelogs}, copies)
         except StoreFailed as error:
             die(ExitCode.STORE_FAILED, str(error), error=error)
         except Exception as error:

@@ -13,6 +13,9 @@ class Observer:
     def replayed(self, records: int) -> None:
         """So many changelog records went into the local stores."""
 
+    def copied(self, records: int) -> None:
+        """So many changelog records went into copies of partitions that others hold."""
+
     def restored(self, seconds: float) -> None:
         """The stores of all assigned partitions are at the end of their changelogs."""
 

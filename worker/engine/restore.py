@@ -18,7 +18,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from worker.engine.exits import ExitCode, die
 from worker.engine.fetches import whole_batches
-from worker.engine.observer import Observer
 from worker.engine.store import Store
 from worker.engine.unit import Table
 
@@ -29,9 +28,13 @@ _PATIENCE_MS = 20  # where only transaction markers are left, nothing comes, but
 class Reader:
     """A read_committed reader of single partitions; its users take turns."""
 
-    def __init__(self, client: Mapping[str, Any], observer: Observer) -> None:
+    def __init__(
+        self, client: Mapping[str, Any], replayed: Callable[[int], None], fetch_bytes: int = _FETCH_BYTES
+    ) -> None:
+        """replayed: is told how many changelog records went into stores. fetch_bytes: of one answer, at most."""
         self._client = client
-        self._observer = observer
+        self._replayed = replayed
+        self._fetch_bytes = fetch_bytes
         self._consumer: AIOKafkaConsumer | None = None
         self._turn = asyncio.Lock()
 
@@ -46,10 +49,14 @@ class Reader:
                 auto_offset_reset="none",
                 fetch_max_wait_ms=50,
                 value_deserializer=whole_batches,
-                fetch_max_bytes=_FETCH_BYTES,
-                max_partition_fetch_bytes=_FETCH_BYTES,
+                fetch_max_bytes=self._fetch_bytes,
+                max_partition_fetch_bytes=self._fetch_bytes,
             )
-            await consumer.start()
+            try:
+                await consumer.start()
+            except BaseException:
+                await consumer.stop()
+                raise
             self._consumer = consumer
 
     async def stop(self) -> None:
@@ -64,6 +71,24 @@ class Reader:
         changelog_of: Callable[[Table], str],
     ) -> int:
         """Replay into each partition's store what it lacks. Returns the number of records replayed."""
+        return await self._bring_up(partitions, tables, changelog_of, _load)
+
+    async def follow(
+        self,
+        partitions: Mapping[int, Store],
+        tables: Iterable[Table],
+        changelog_of: Callable[[Table], str],
+    ) -> int:
+        """As restore, for stores that lack little: every step is durable by itself, and nothing is flushed."""
+        return await self._bring_up(partitions, tables, changelog_of, _write)
+
+    async def _bring_up(
+        self,
+        partitions: Mapping[int, Store],
+        tables: Iterable[Table],
+        changelog_of: Callable[[Table], str],
+        put: "_Put",
+    ) -> int:
         wanted = {
             TopicPartition(changelog_of(table), number): (store, table)
             for table in tables
@@ -73,9 +98,9 @@ class Reader:
             return 0
         async with self._turn:
             with ThreadPoolExecutor(1, "restore") as thread:
-                loader = _Loader(thread)
+                loader = _Loader(thread, put)
                 replayed = await self._replay(wanted, loader)
-                await loader.flush(partitions.values())
+                await loader.end(partitions.values() if put is _load else ())
         return replayed
 
     async def _replay(self, wanted: dict[TopicPartition, tuple[Store, Table]], loader: "_Loader") -> int:
@@ -95,7 +120,7 @@ class Reader:
                 found = [_found(*wanted[tp], batches, ends[tp]) for tp, batches in fetched.items()]
                 await loader.load(found)
                 count = sum(each.records for each in found)
-                self._observer.replayed(count)
+                self._replayed(count)
                 replayed += count
                 todo -= {tp for tp in todo if await reader.position(tp) >= ends[tp]}
             return replayed
@@ -177,20 +202,24 @@ def _found(store: Store, table: Table, batches: Sequence[Any], end: int) -> _Fou
     return _Found(store, table, rows, records, min(batches[-1].next_offset, end))
 
 
-class _Loader:
-    """Loads stores on a thread of its own, a step behind its caller."""
+_Put = Callable[[Sequence[_Found]], None]
 
-    def __init__(self, thread: ThreadPoolExecutor) -> None:
+
+class _Loader:
+    """Puts what was found into stores on a thread of its own, a step behind its caller."""
+
+    def __init__(self, thread: ThreadPoolExecutor, put: _Put) -> None:
         self._thread = thread
+        self._put = put
         self._running: asyncio.Future[None] | None = None
 
     async def load(self, found: Sequence[_Found]) -> None:
-        """Begin to load this; what came before it is loaded when this returns."""
-        await self._begin(_load, found)
+        """Begin to put this; what came before it is put when this returns."""
+        await self._begin(self._put, found)
 
-    async def flush(self, stores: Iterable[Store]) -> None:
-        """Returns when everything is durable."""
-        await self._begin(_flush, tuple(stores))
+    async def end(self, flush: Iterable[Store]) -> None:
+        """Returns when everything is put, and these stores are flushed."""
+        await self._begin(_flush, tuple(flush))
         await self._end()
 
     async def _begin(self, do: Callable[[Any], None], what: Any) -> None:
@@ -205,6 +234,11 @@ class _Loader:
 def _load(found: Sequence[_Found]) -> None:
     for each in found:
         each.store.load({each.table.mark: each.rows}, {each.table.mark: each.end})
+
+
+def _write(found: Sequence[_Found]) -> None:
+    for each in found:
+        each.store.write({each.table.mark: each.rows}, {each.table.mark: each.end})
 
 
 def _flush(stores: Sequence[Store]) -> None:
