@@ -68,6 +68,9 @@ COPIED_RECORDS = prometheus.Counter(
     "customer_context_standby_records",
     "Changelog records replayed into copies of partitions that others hold.",
 )
+COPIES = prometheus.Gauge(
+    "customer_context_standby_partitions", "Partitions that others hold and whose copies here are complete."
+)
 RESTORE_SECONDS = prometheus.Histogram(
     "customer_context_restore_seconds",
     "How long restoring the tables took, per assignment.",
@@ -104,6 +107,9 @@ class EngineMetrics(Observer):
 
     def copied(self, records: int) -> None:
         COPIED_RECORDS.inc(records)
+
+    def copies(self, partitions: int) -> None:
+        COPIES.set(partitions)
 
     def restored(self, seconds: float) -> None:
         RESTORING.set(0)

@@ -116,8 +116,8 @@ def _worked_off(running: Runner, site: Site, folder: Path, workload: Workload) -
 def _restart(site: Site, folder: Path, broker_pid: int, expected: Expected) -> Restart:
     port = free_port()
     with back(OURS, site, folder, broker_pid, expected, port) as (_, seconds):
-        replayed, restoring_s = restored(port)
-    return Restart(seconds, restoring_s, replayed)
+        found = restored(port)
+    return Restart(seconds, found.seconds, found.records)
 
 
 def main(

@@ -44,10 +44,12 @@ def of_peer(peer: Peer, site: Site, folder: Path, broker_pid: int, expected: Exp
 
 
 class Restored(NamedTuple):
-    """records: of changelogs, replayed since the worker's start. seconds: that this took, all assignments together."""
+    """records: of changelogs, replayed since the worker's start. seconds: that this took, all assignments together.
+    copies: complete ones, of partitions that others hold."""
 
     records: int
     seconds: float
+    copies: int
 
 
 def restored(web_port: int) -> Restored:
@@ -56,7 +58,9 @@ def restored(web_port: int) -> Restored:
         families = text_string_to_metric_families(answer.read().decode())
         values = {sample.name: sample.value for family in families for sample in family.samples}
     return Restored(
-        int(values["customer_context_restore_records_total"]), values["customer_context_restore_seconds_sum"]
+        int(values["customer_context_restore_records_total"]),
+        values["customer_context_restore_seconds_sum"],
+        int(values["customer_context_standby_partitions"]),
     )
 
 

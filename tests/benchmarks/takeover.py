@@ -3,9 +3,9 @@
 Rules:
 - Orders flow into every partition all the time, so that the killed worker leaves a transaction behind. A takeover is
   from the kill to the visible event of the first order after it, in the partition in which that takes longest.
-- Whoever was killed is started again with its files, and both hold their halves and process before the next kill. They
-  are killed in turn: the second one first, whose half the first one has in its files; then the first one, whose half
-  the second one has to read from the changelogs.
+- Whoever was killed is started again with its files, and both hold their halves, process, and have copies of the
+  other's half before the next kill. They are killed in turn: the second one first, whose half the first one has held
+  before; then the first one, whose half the second one has only ever copied.
 """
 
 import itertools
@@ -20,7 +20,7 @@ from tests.benchmarks.latency import Watcher
 from tests.benchmarks.measured import MeasuredProcess
 from tests.benchmarks.orders import Expected, customer_id, make_order
 from tests.benchmarks.peers import OURS
-from tests.benchmarks.restart import restored
+from tests.benchmarks.restart import Restored, restored
 from tests.benchmarks.throughput import start, until_shared
 from worker.broker.ports import free_port
 from worker.topic_reader import partition_of
@@ -31,7 +31,7 @@ _WITHIN_S = 180.0
 
 
 class Takeover(NamedTuple):
-    """replayed: changelog records that the survivor had to read for the half that it took over."""
+    """replayed: changelog records that the survivor had to read for the half that it took over, beyond its copy."""
 
     seconds: float
     replayed: int
@@ -94,9 +94,9 @@ class Member:
         process = start(OURS, self._site, self._folder, self._broker_pid, self._port)
         self.process: MeasuredProcess = self._until.enter_context(process)
 
-    def replayed(self) -> int:
-        """Changelog records that it has read since it was started."""
-        return restored(self._port).records
+    def restored(self) -> Restored:
+        """What it has read of changelogs since it was started."""
+        return restored(self._port)
 
 
 def of_halves(
@@ -117,20 +117,23 @@ def of_halves(
 
 
 def _settle(site: Site, crew: Sequence[Member], stream: Stream) -> None:
-    """Until both hold their halves and process."""
+    """Until both hold their halves, process, and have copies of the rest."""
 
     def look_after() -> None:
         for member in crew:
             member.process.check()
 
     until_shared(site, len(crew), look_after)
+    others = PARTITIONS - PARTITIONS // len(crew)
+    while any(member.restored().copies != others for member in crew):
+        stream.until_seen(look_after)
     stream.until_seen(look_after)
 
 
 def _takeover(victim: Member, survivor: Member, stream: Stream) -> Takeover:
-    before = survivor.replayed()
+    before = survivor.restored().records
     stream.tick()
     victim.process.kill()
     killed_at = time.monotonic()
     seconds = stream.until_seen(survivor.process.check) - killed_at
-    return Takeover(seconds, survivor.replayed() - before)
+    return Takeover(seconds, survivor.restored().records - before)

@@ -94,6 +94,17 @@ def test_a_restore_is_counted_while_it_runs(changes: Changes):
     assert changes.of("customer_context_rebalances_total") == 1
 
 
+def test_copies_are_counted_apart_from_what_is_restored(changes: Changes):
+    engine = metrics.EngineMetrics()
+    engine.copied(40)
+    engine.copies(3)
+    assert changes.of("customer_context_standby_records_total") == 40
+    assert changes.of("customer_context_restore_records_total") == 0
+    assert REGISTRY.get_sample_value("customer_context_standby_partitions") == 3
+    engine.copies(0)
+    assert REGISTRY.get_sample_value("customer_context_standby_partitions") == 0
+
+
 def test_output_is_counted_by_type_outcome_code_and_reason(changes: Changes):
     headers = [("content-type", b"application/cloudevents+json"), ("ce_type", b"RewardPointsEarnedEvent")]
     traced = [*headers, ("traceparent", b"00-")]

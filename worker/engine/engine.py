@@ -60,7 +60,7 @@ class Engine:
         self._observer = observer or Observer()
         self._partitions: dict[int, Partition] = {}
         self._reader = Reader(client, self._observer.replayed)
-        self._standby = Standby(client, self.tables, self.changelog_of, self._observer.copied)
+        self._standby = Standby(client, self.tables, self.changelog_of, self._observer)
         self._copies: frozenset[int] = frozenset()
         self._generation = -1
         self._fenced = False  # and not asked to let go since

@@ -16,6 +16,9 @@ class Observer:
     def copied(self, records: int) -> None:
         """So many changelog records went into copies of partitions that others hold."""
 
+    def copies(self, partitions: int) -> None:
+        """Of so many partitions that others hold, the copies here are complete and kept up."""
+
     def restored(self, seconds: float) -> None:
         """The stores of all assigned partitions are at the end of their changelogs."""
 

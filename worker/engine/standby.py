@@ -15,6 +15,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from worker.engine.exits import ExitCode, die
+from worker.engine.observer import Observer
 from worker.engine.restore import Reader
 from worker.engine.store import Store, StoreFailed
 from worker.engine.unit import Table
@@ -26,19 +27,20 @@ _FETCH_BYTES = 1 << 20  # so that what is processed meanwhile never waits long
 
 
 class Standby:
-    """Keeps the copies of one worker. copied: is told how many changelog records went into them."""
+    """Keeps the copies of one worker. observer: is told of records and of copies."""
 
     def __init__(
         self,
         client: Mapping[str, object],
         tables: Sequence[Table],
         changelog_of: Callable[[Table], str],
-        copied: Callable[[int], None],
+        observer: Observer,
         every_s: float = _EVERY_S,
     ) -> None:
-        self._reader = Reader(client, copied, _FETCH_BYTES)
+        self._reader = Reader(client, observer.copied, _FETCH_BYTES)
         self._tables = tables
         self._changelog_of = changelog_of
+        self._observer = observer
         self._every_s = every_s
         self._task: asyncio.Task[None] | None = None
 
@@ -54,6 +56,7 @@ class Standby:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
+            self._observer.copies(0)
 
     async def close(self) -> None:
         await self.stop()
@@ -69,6 +72,7 @@ class Standby:
                 if bring_up == self._reader.restore:
                     seconds = round(time.monotonic() - began, 3)
                     log.info("copied", partitions=sorted(stores), replayed=records, seconds=seconds)
+                    self._observer.copies(len(stores))
                     bring_up = self._reader.follow
             except KafkaError as error:
                 log.warning("copies lag", reason=type(error).__name__)
