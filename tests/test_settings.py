@@ -34,6 +34,7 @@ def test_without_any_variable_the_contracts_defaults_hold():
     assert settings.public_url(6066) == "http://127.0.0.1:6066"
     assert (settings.replication_factor, settings.redis_url, settings.rules_file) == (None, None, None)
     assert (settings.payment_join, settings.metrics_port, settings.authenticated) == (False, None, False)
+    assert settings.standby_replicas == 1
     assert (settings.log_format, settings.log_level) == (None, "info")
     assert settings.kafka_client("h:1") == {"bootstrap_servers": "h:1", "security_protocol": "PLAINTEXT"}
 
@@ -49,6 +50,7 @@ def test_an_empty_variable_counts_as_unset(monkeypatch):
     [
         ("PARTITIONS", "many", "CUSTOMER_CONTEXT_PARTITIONS: input should be a valid integer"),
         ("PARTITIONS", "0", "CUSTOMER_CONTEXT_PARTITIONS: input should be greater than or equal to 1"),
+        ("STANDBY_REPLICAS", "-1", "CUSTOMER_CONTEXT_STANDBY_REPLICAS: input should be greater than"),
         ("WEB_PORT", "65536", "CUSTOMER_CONTEXT_WEB_PORT: input should be less than or equal to 65535"),
         ("STORE", "sqlite", "CUSTOMER_CONTEXT_STORE: input should be 'rocksdb' or 'memory'"),
         ("PAYMENT_JOIN", "true", "CUSTOMER_CONTEXT_PAYMENT_JOIN: say on or off"),
