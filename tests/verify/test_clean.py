@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agents.world import World
+from tests.agents.world import PARTITIONS, World
 from tests.verify.observed import Observed
 from tests.verify.traffic import Traffic
 from worker.wire.rules_file import load_rules
@@ -144,4 +144,31 @@ def test_more_waiting_orders_than_may_wait_verify_clean(registered):
         world.register("c1")
         world.order("c1", "o1002", "10.00")
         world.run()
+    assert Observed(world).differences() == []
+
+
+def test_a_command_id_used_twice_is_told_by_the_one_that_was_answered_first():
+    world = World()
+    world.register("c1")
+    world.run()
+    # It took the way through the inbox, published nothing, and came before the other one's record at home.
+    value = {
+        "commandId": "k1",
+        "commandType": "AddPaymentMethod",
+        "customerId": "c1",
+        "issuedAt": "2026-11-24T10:00:00Z",
+        "data": {"type": "GIFT_CARD", "last4": "1234"},
+    }
+    world.produce(
+        world.routing.commands, value, "another key", partition=(world.routing.home("c1")[0] + 1) % PARTITIONS
+    )
+    world.run()
+    world.order("c1", "o1", "10.00")
+    world.command("RedeemPoints", "c1", "k1", {"points": 300, "reason": "r", "redemptionId": "r1"})
+    world.run()
+    assert [(each["outcome"], each["version"]) for each in world.results("c1")] == [
+        ("APPLIED", 1),
+        ("APPLIED", 2),
+        ("REJECTED", 3),
+    ]
     assert Observed(world).differences() == []

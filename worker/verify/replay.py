@@ -71,11 +71,14 @@ class Replay(Steps):
     ) -> Command:
         """again: the command had been forgotten, so that it may be any of its deliveries."""
         command = deliveries[0].fact
+        candidates: list[Command] = []
+        if again or not all(delivery.at_home for delivery in deliveries):
+            # Which came first is not known: one of them fits, and its result says of which type it is.
+            answered = result.get("commandType")
+            candidates = [each.fact for each in deliveries if each.fact.known_kind == answered]
+            command = next(iter(candidates), command)
         self._advance_to(result, command)
-        if again or not all(
-            delivery.at_home for delivery in deliveries
-        ):  # which came first is not known: one of them fits
-            command = next((each.fact for each in deliveries if self._fits(each.fact, result)), command)
+        command = next((each for each in candidates if self._fits(each, result)), command)
         wrong = differing(self._apply(command, result), comparable(result))
         if wrong:
             self.differs("result", f"command {command.id}: {', '.join(wrong)}")
