@@ -1,4 +1,4 @@
-"""Refuse to run on any Faust or aiokafka but the one that worker.engine.hooks was written against.
+"""Refuse to run on any Faust or aiokafka but the one that worker.engine.hooks and fetches were written against.
 
 The exact versions are pinned; a hash of the source of every overridden or relied-on method also catches a patched copy.
 """
@@ -45,6 +45,7 @@ SOURCES = {
     "mode.worker:Worker.execute_from_commandline": "212e98f635d7a69b",
     "mode.worker:Worker.stop_and_shutdown": "bf1608cc301123cf",
     "aiokafka.consumer.fetcher:FetchResult.getall": "3e717e30de5068d5",
+    "aiokafka.consumer.fetcher:PartitionRecords.__init__": "8ec1c2ae6ea1af87",
     "aiokafka.consumer.fetcher:PartitionRecords.__iter__": "b411eeeaeb7c31dc",
     "aiokafka.consumer.fetcher:PartitionRecords._consumer_record": "e668541600b047ab",
     "aiokafka.consumer.fetcher:PartitionRecords._unpack_records": "b803e6d46480732c",

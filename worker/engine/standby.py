@@ -63,17 +63,18 @@ class Standby:
         await self._reader.stop()
 
     async def _run(self, stores: Mapping[int, Store]) -> None:
-        bring_up = self._reader.restore
+        complete = False
         while True:
             began = time.monotonic()
             try:
                 await self._reader.start()
+                bring_up = self._reader.follow if complete else self._reader.restore
                 records = await bring_up(stores, self._tables, self._changelog_of)
-                if bring_up == self._reader.restore:
+                if not complete:
+                    complete = True
+                    self._observer.copies(len(stores))
                     seconds = round(time.monotonic() - began, 3)
                     log.info("copied", partitions=sorted(stores), replayed=records, seconds=seconds)
-                    self._observer.copies(len(stores))
-                    bring_up = self._reader.follow
             except KafkaError as error:
                 log.warning("copies lag", reason=type(error).__name__)
             except StoreFailed as error:
