@@ -1,5 +1,6 @@
 """Copies of partitions that another worker holds: they keep up, they end in time, and a takeover reads what is left."""
 
+import asyncio
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -165,3 +166,14 @@ async def test_what_is_held_here_is_not_copied_here(bench: Bench, monkeypatch: p
     await engine.restore()
     assert engine.begin(1, await engine.positions([(bench.input, 0)]))
     assert kept_up == []
+
+
+async def test_whoever_waits_for_the_end_of_a_copy_can_be_cancelled(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+):
+    engine = await copying(bench, Copy(), monkeypatch)
+    stopping = asyncio.create_task(engine._standby.stop())
+    await asyncio.sleep(0)
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping

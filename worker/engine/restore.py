@@ -138,9 +138,8 @@ class Reader:
             try:
                 while (left := give_up_at - time.monotonic()) > 0:
                     fetched = await reader.getmany(tp, timeout_ms=int(left * 1000))
-                    for batch in fetched.get(
-                        tp, ()
-                    ):  # of a compacted log, the first may end before the offset
+                    # Of a compacted log, the first batch may end before the offset.
+                    for batch in fetched.get(tp, ()):
                         for record in batch:
                             if record.offset >= offset:
                                 return int(record.offset)

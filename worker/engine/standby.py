@@ -7,7 +7,6 @@ Rules:
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -53,8 +52,7 @@ class Standby:
         """Returns when nothing is written any more."""
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait({self._task})
             self._task = None
             self._observer.copies(0)
 
