@@ -15,7 +15,7 @@ from worker.engine.engine import Engine
 from worker.engine.exits import ExitCode
 from worker.engine.restore import Reader
 from worker.engine.standby import Standby
-from worker.engine.store import Changes, MemoryStore, MemoryStores, StoreFailed
+from worker.engine.store import Changes, MemoryStore, MemoryStores, Store, StoreFailed
 
 
 class Copy(MemoryStore):
@@ -129,10 +129,10 @@ async def test_kafka_may_be_away_meanwhile(bench: Bench, monkeypatch: pytest.Mon
     await processed(bench, owner, await bench.take_over(owner), [1])
     restore, failures = Reader.restore, [KafkaConnectionError(), KafkaConnectionError()]
 
-    async def away(self: Reader, *what: Any) -> int:
-        if len(what) == 3 and copy in what[0].values() and failures:
+    async def away(self: Reader, partitions: Mapping[int, Store], *what: Any, **how: Any) -> int:
+        if copy in partitions.values() and failures:
             raise failures.pop()
-        return await restore(self, *what)
+        return await restore(self, partitions, *what, **how)
 
     monkeypatch.setattr(Reader, "restore", away)
     await copying(bench, copy, monkeypatch)

@@ -187,7 +187,9 @@ class Cluster:
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:
             task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        for error in await asyncio.gather(*left, return_exceptions=True):
+            if isinstance(error, Exception):  # copies end as cancelled, loops by themselves
+                raise error
 
     async def _settle(self) -> None:
         for _ in range(8):  # a batch and the steps of a sweep

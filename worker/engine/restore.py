@@ -69,26 +69,13 @@ class Reader:
         partitions: Mapping[int, Store],
         tables: Iterable[Table],
         changelog_of: Callable[[Table], str],
+        *,
+        bulk: bool = True,
     ) -> int:
-        """Replay into each partition's store what it lacks. Returns the number of records replayed."""
-        return await self._bring_up(partitions, tables, changelog_of, _load)
+        """Replay into each partition's store what it lacks. Returns the number of records replayed.
 
-    async def follow(
-        self,
-        partitions: Mapping[int, Store],
-        tables: Iterable[Table],
-        changelog_of: Callable[[Table], str],
-    ) -> int:
-        """As restore, for stores that lack little: every step is durable by itself, and nothing is flushed."""
-        return await self._bring_up(partitions, tables, changelog_of, _write)
-
-    async def _bring_up(
-        self,
-        partitions: Mapping[int, Store],
-        tables: Iterable[Table],
-        changelog_of: Callable[[Table], str],
-        put: "_Put",
-    ) -> int:
+        bulk: load it and flush in the end; else every step is durable by itself, which suits stores that lack little.
+        """
         wanted = {
             TopicPartition(changelog_of(table), number): (store, table)
             for table in tables
@@ -98,9 +85,9 @@ class Reader:
             return 0
         async with self._turn:
             with ThreadPoolExecutor(1, "restore") as thread:
-                loader = _Loader(thread, put)
+                loader = _Loader(thread, _load if bulk else _write)
                 replayed = await self._replay(wanted, loader)
-                await loader.end(partitions.values() if put is _load else ())
+                await loader.end(partitions.values() if bulk else ())
         return replayed
 
     async def _replay(self, wanted: dict[TopicPartition, tuple[Store, Table]], loader: "_Loader") -> int:

@@ -34,13 +34,12 @@ class Standby:
         tables: Sequence[Table],
         changelog_of: Callable[[Table], str],
         observer: Observer,
-        every_s: float = _EVERY_S,
     ) -> None:
         self._reader = Reader(client, observer.copied, _FETCH_BYTES)
         self._tables = tables
         self._changelog_of = changelog_of
         self._observer = observer
-        self._every_s = every_s
+        self._every_s = _EVERY_S
         self._task: asyncio.Task[None] | None = None
 
     def start(self, stores: Mapping[int, Store]) -> None:
@@ -66,8 +65,9 @@ class Standby:
             began = time.monotonic()
             try:
                 await self._reader.start()
-                bring_up = self._reader.follow if complete else self._reader.restore
-                records = await bring_up(stores, self._tables, self._changelog_of)
+                records = await self._reader.restore(
+                    stores, self._tables, self._changelog_of, bulk=not complete
+                )
                 if not complete:
                     complete = True
                     self._observer.copies(len(stores))
