@@ -92,8 +92,8 @@ def add_points() -> None:
             die_at("before what was loaded is flushed")
         flush(self)
 
-    async def dying_restore(self: Reader, *arguments: Any) -> int:
-        replayed = await restore(self, *arguments)
+    async def dying_restore(self: Reader, *arguments: Any, **named: Any) -> int:
+        replayed = await restore(self, *arguments, **named)
         die_at("before restore ends")
         return replayed
 
