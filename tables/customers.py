@@ -5,27 +5,42 @@ from collections import OrderedDict
 import msgspec
 
 from tables.rows import Rows
+from worker.domain.days import Days
 from worker.domain.state import CustomerRow
 from worker.engine.unit import Table, Unit
 
 CUSTOMERS = Table("customers", b"C")
 
-_KEPT_BYTES = 1 << 20  # of decoded rows a partition, counted as JSON; in memory they are three times as large
+_KEPT_BYTES = 2 << 20  # of decoded rows a partition, counted as JSON; in memory they are twice as large
 _ROW_BYTES = 300  # an empty one counts too
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(CustomerRow).decode
+_decode_row = msgspec.json.Decoder(CustomerRow).decode
+
+
+def decode(value: bytes) -> CustomerRow:
+    """The row of a stored value, also of one that an earlier version stored."""
+    try:
+        return _decode_row(value)
+    except msgspec.ValidationError:
+        return _decode_with_days_as_object(value)
+
+
+def _decode_with_days_as_object(value: bytes) -> CustomerRow:
+    row = msgspec.json.decode(value)
+    customer = row.get("customer") or {}
+    for spending in (*customer.get("spending", {}).values(), *customer.get("converted", {}).values()):
+        days = spending.get("days")
+        if isinstance(days, dict):
+            amounts = {int(day): amount for day, amount in days.items()}
+            spending["days"] = msgspec.to_builtins(Days.of(amounts))
+    return msgspec.convert(row, CustomerRow)
 
 
 def read(rows: Rows, customer_id: str) -> CustomerRow | None:
     """A fresh copy of the row, or None."""
     raw = rows.get(CUSTOMERS, customer_id.encode())
-    return None if raw is None else _decode(raw)
-
-
-def decode(value: bytes) -> CustomerRow:
-    """The row of a stored value."""
-    return _decode(value)
+    return None if raw is None else decode(raw)
 
 
 class _Kept:
@@ -71,7 +86,7 @@ class CustomerRows:
         row = self._rows.get(customer_id)
         if row is None:
             raw = self._unit.get(CUSTOMERS, customer_id.encode())
-            row = CustomerRow() if raw is None else _decode(raw)
+            row = CustomerRow() if raw is None else decode(raw)
             self._kept.put(customer_id, row, len(raw or b""))
         return row
 

@@ -26,7 +26,7 @@ from agents.batch import Routing
 from agents.processor import Processor
 from tables.customers import CUSTOMERS, CustomerRows
 from tables.ledger import CustomerLedger
-from tests.benchmarks.orders import Workload, customer_id
+from tests.benchmarks.orders import Shape, Workload, customer_id
 from tests.benchmarks.runner import command, show
 from worker.domain.rules import DEFAULT_RULES, RuleBook
 from worker.domain.state import Customer, CustomerRow
@@ -165,11 +165,12 @@ def measure(workload: Workload, *, parts: bool) -> dict[str, float]:
 
 def main(
     orders: Annotated[int, typer.Option(help="in all")] = 200_000,
-    customers: Annotated[int, typer.Option(help="who order them, by Zipf's law")] = 10_000,
+    customers: Annotated[int, typer.Option(help="who order them")] = 10_000,
+    shape: Annotated[Shape, typer.Option(help="who orders how often")] = Shape.ZIPF,
     rounds: Annotated[int, typer.Option(help="of which the fastest counts: a shared machine only adds")] = 3,
 ) -> None:
     """What an order costs in one process, without a broker, and where."""
-    workload = Workload(orders, customers, zipf=True)
+    workload = Workload(orders, customers, shape is Shape.ZIPF)
     whole = [measure(workload, parts=False) for _ in range(rounds)]
     split = [measure(workload, parts=True) for _ in range(rounds)]
     best = {name: min(each[name] for each in whole) for name in whole[0]}

@@ -20,6 +20,7 @@ from tests.domain.given import (
     street,
 )
 from tests.domain.oracle import Sums, expected
+from worker.domain.days import Days
 from worker.domain.events import STATE_ONLY
 from worker.domain.ids import derived_id
 from worker.domain.messages import (
@@ -150,7 +151,8 @@ def check_sums(spending: dict[str, Spending], should_be: Sums, horizon: int) -> 
     assert {currency: spent.total for currency, spent in spending.items()} == should_be.totals
     assert {currency: spent.annual for currency, spent in spending.items()} == should_be.annual
     for currency, per_day in should_be.per_day.items():
-        assert spending[currency].days == {day: amount for day, amount in per_day.items() if day >= horizon}
+        kept = {day: amount for day, amount in per_day.items() if day >= horizon}
+        assert spending[currency].days == Days.of(kept)
 
 
 @settings(max_examples=400, deadline=None)

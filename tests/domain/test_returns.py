@@ -210,5 +210,5 @@ def test_who_never_returned_anything_stores_nothing_more_for_it():
 def test_rows_of_a_version_without_returns_can_be_read():
     line = b'[5000,"USD",5,1768478400000,"1",3,null]'
     assert msgspec.json.decode(line, type=LedgerLine).returned == 0
-    spending = b'{"total":5000,"annual":5000,"annual_day":20468,"days":{"20468":5000}}'
+    spending = b'{"total":5000,"annual":5000,"annual_day":20468,"days":[20468,20468,5000,""]}'
     assert msgspec.json.decode(spending, type=Spending).returned_days == {}

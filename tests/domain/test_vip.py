@@ -111,7 +111,7 @@ def test_a_late_order_in_the_window_lets_an_earlier_order_of_its_last_day_fill_i
 def test_an_order_older_than_three_years_is_judged_by_the_ledger():
     story = after(order("o1", 400_000, at("2010-06-01")), order("o2", 600_000, at("2025-01-01")))
     assert story.now.vip_since is None
-    assert at("2010-06-01") // DAY_MS not in story.now.spending["USD"].days
+    assert at("2010-06-01") // DAY_MS not in story.now.spending["USD"].days.amounts()
     assert story.when(order("o3", 600_000, at("2010-03-01")))[-1].vip_since == at("2010-06-01")  # type: ignore[attr-defined]
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from tables import command_results, customers, email_claims, ledger, needed, order_index, waiting
@@ -12,7 +13,9 @@ from tables.ledger import CustomerLedger
 from tables.order_index import IndexedOrder
 from tables.rows import Committed
 from tables.waiting import Source
-from worker.domain.state import ORDER, PAYMENT, Customer, CustomerRow, LedgerLine
+from worker.domain.days import Days
+from worker.domain.state import ORDER, PAYMENT, Customer, CustomerRow, LedgerLine, Spending
+from worker.domain.values import MembershipLevel
 from worker.engine.partition import POSITIONS
 from worker.engine.store import MemoryStore
 from worker.engine.unit import Unit
@@ -52,20 +55,38 @@ def test_rows_stay_decoded_for_the_next_batches_those_longest_out_of_use_only_up
     kept: dict[str, Any] = {}
     rows = CustomerRows(Unit(0, store, kept))
     first = rows.row("c0")
-    for number in range(4_000):
+    for number in range(8_000):
         rows.row(f"c{number}").waiting = number
         rows.changed(f"c{number}", rows.row(f"c{number}"))
     rows.flush()
     assert rows.row("c0") is first  # in a batch every input sees the same row, however many there are
-    last = rows.row("c3999")
+    last = rows.row("c7999")
     unit = Unit(0, store, kept)
     rows = CustomerRows(unit)
-    assert rows.row("c3999") is last
+    assert rows.row("c7999") is last
     assert rows.row("c0") is not first
     last.waiting = 1
-    rows.changed("c3999", last)
+    rows.changed("c7999", last)
     rows.flush()
-    assert customers.read(commit(unit, store), "c3999") == last
+    assert customers.read(commit(unit, store), "c7999") == last
+
+
+def test_a_row_of_a_version_that_stored_days_as_an_object_is_read():
+    stored = b"""{"customer":{"id":"c1","name":"Ada","email":"ada@example.com","level":"SILVER",
+        "spending":{"USD":{"total":12,"annual":12,"annual_day":103,"days":{"103":7,"100":5}},"EUR":{"annual_day":103}},
+        "converted":{"USD":{"total":3,"annual":3,"annual_day":103,"days":{"101":3}}}},"email_claim":"k1","waiting":2}"""
+    row = customers.decode(stored)
+    customer = row.customer
+    assert customer is not None
+    assert customer.spending["USD"] == Spending(12, 12, 103, Days(100, 103, 7, "5,3,"))
+    assert customer.spending["EUR"] == Spending(annual_day=103)
+    assert customer.converted["USD"].days == Days.of({101: 3})
+    assert (customer.level, row.email_claim, row.waiting) == (MembershipLevel.SILVER, "k1", 2)
+
+
+def test_a_row_that_no_version_stored_is_an_error():
+    with pytest.raises(msgspec.ValidationError, match="waiting"):
+        customers.decode(b'{"waiting":"x"}')
 
 
 def test_a_row_with_nothing_in_it_is_not_kept(store):

@@ -141,7 +141,8 @@ EVENTS = [
     event(9, "c", "event c", "CustomerVipUpgradedEvent", VIP),
     event(10, "d", "event d", "CustomerSpendingUpdatedEvent", spending("9.99", "10009.99", "9510.00", "d")),
 ]
-DAYS = {"20090": 49_999, "20240": 1, "20454": 950_000, "20455": 999}
+DAYS = [20_090, 20_455, 999, "49999,150,1,214,950000,1,"]
+DAYS_OF_AN_EARLIER_VERSION = {"20090": 49_999, "20240": 1, "20454": 950_000, "20455": 999}
 ROW = {
     "customer": {
         "id": "ada",
@@ -208,6 +209,34 @@ def test_what_the_contract_says_by_hand_is_what_the_verification_says():
     report = verify(EVENTS)
     assert report.differences == []
     assert report.counts["events"] == 10
+
+
+def with_days(days: Any) -> Any:
+    customer: Any = ROW["customer"]
+    return {
+        **ROW,
+        "customer": {**customer, "spending": {"USD": {**customer["spending"]["USD"], "days": days}}},
+    }
+
+
+def test_days_as_an_earlier_version_stored_them_are_as_right():
+    assert verify(EVENTS, with_days(DAYS_OF_AN_EARLIER_VERSION)).differences == []
+
+
+@pytest.mark.parametrize(
+    "days",
+    [
+        [20_090, 20_455, 999, "49999,150,2,214,950000,1,"],
+        [20_090, 20_455, 998, "49999,150,1,214,950000,1,"],
+        [20_090, 20_455, 999, "49999,150,1,213,950000,2,"],
+        [20_240, 20_455, 999, "1,214,950000,1,1,1,"],
+        [20_454, 20_455, 999, "950000,1,"],
+        {**DAYS_OF_AN_EARLIER_VERSION, "20240": 2},
+    ],
+)
+def test_one_off_in_the_days_by_hand_is_a_difference(days):
+    found = verify(EVENTS, with_days(days)).differences
+    assert [each.kind for each in found] == ["customers table"]
 
 
 @pytest.mark.parametrize("place", range(len(EVENTS)))

@@ -153,7 +153,7 @@ def _spending_updated(customer: Customer, event: CustomerSpendingUpdated) -> Non
     spending.annual = event.annual_spending + event.returned_annual
     spending.annual_day = last_day
     if kept:
-        spending.days[day] = spending.days.get(day, 0) + event.amount
+        spending.days.add(day, event.amount)
     if event.converted is not None:
         _converted(customer, event.converted, day, last_day, kept=kept)
 
@@ -165,13 +165,12 @@ def _converted(customer: Customer, converted: Converted, day: int, last_day: int
     spending.annual = converted.annual
     spending.annual_day = last_day
     if kept:
-        spending.days[day] = spending.days.get(day, 0) + converted.amount
+        spending.days.add(day, converted.amount)
 
 
 def _latest_order(customer: Customer, occurred_at: int, currency: str) -> None:
     """Ends each other currency's year on the day of this order and drops the days that no rule can need any more."""
     day, last = occurred_at // DAY_MS, customer.last_order_at
-    former = kept_from(customer)
     customer.last_order_at = occurred_at
     if last is None or last // DAY_MS == day:
         return
@@ -180,12 +179,12 @@ def _latest_order(customer: Customer, occurred_at: int, currency: str) -> None:
         if other != currency:
             spending.annual = annual_at(spending, day)
             spending.annual_day = day
-        _drop_days(spending.days, former, horizon)
+        spending.days.drop_before(horizon)
         _drop_returned(spending, day)
     for spending in customer.converted.values():
         spending.annual = annual_at(spending, day)
         spending.annual_day = day
-        _drop_days(spending.days, former, horizon)
+        spending.days.drop_before(horizon)
         _drop_returned(spending, day)
 
 
@@ -212,16 +211,6 @@ def _take_back(spending: Spending, day: int, amount: int) -> None:
         spending.returned_days[day] = spending.returned_days.get(day, 0) + amount
 
 
-def _drop_days(days: dict[int, int], former: int, horizon: int) -> None:
-    """Drops what lies before the horizon; nothing lies before the former one."""
-    if horizon - former < len(days):
-        for day in days.keys() & range(former, horizon):  # mostly none
-            del days[day]
-    else:
-        for day in [day for day in days if day < horizon]:
-            del days[day]
-
-
 def _points_earned(customer: Customer, event: RewardPointsEarned) -> None:
     customer.points = event.total_points
     customer.debt = event.debt
@@ -244,11 +233,10 @@ def _level_upgraded(customer: Customer, event: MembershipLevelUpgraded) -> None:
 
 
 def _vip_since(customer: Customer, event: CustomerVipUpgraded | VipMovedBack) -> None:
-    former = kept_from(customer)
     customer.vip_since = event.vip_since
     horizon = kept_from(customer)
     for spending in chain(customer.spending.values(), customer.converted.values()):
-        _drop_days(spending.days, former, horizon)
+        spending.days.drop_before(horizon)
 
 
 def _erased(customer: Customer, event: CustomerErased) -> None:

@@ -69,12 +69,8 @@ def annual_at(spending: Spending, last_day: int) -> int:
         return spending.annual
     if moved >= ANNUAL_DAYS:
         return 0
-    days = spending.days
     start = last_day - ANNUAL_DAYS + 1
-    if moved <= len(days):
-        left = days.keys() & range(start - moved, start)  # mostly none
-        return spending.annual - sum([days[day] for day in left]) if left else spending.annual
-    return sum(amount for day, amount in days.items() if day >= start)
+    return spending.annual - spending.days.between(start - moved, start - 1)
 
 
 def kept_from(customer: Customer) -> int:
@@ -109,9 +105,10 @@ def by_day(
     result: dict[str, dict[int, int]] = {}
     if since is not None and since >= kept_from(customer):
         for currency, spending in customer.spending.items():
-            result[currency] = {day: amount for day, amount in spending.days.items() if day >= since}
+            kept = spending.days.amounts()
+            result[currency] = {day: amount for day, amount in kept.items() if day >= since}
         for currency, spending in customer.converted.items():
-            for day, amount in spending.days.items():
+            for day, amount in spending.days.amounts().items():
                 if day >= since:
                     _add(result, currency, day, amount)
     else:

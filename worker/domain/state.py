@@ -8,6 +8,7 @@ from typing import Protocol
 
 import msgspec
 
+from worker.domain.days import Days
 from worker.domain.messages import RegisterCustomer, UpdateProfile
 from worker.domain.values import CustomerStatus, DeliveryAddress, MembershipLevel, PaymentMethod, Preferences
 
@@ -23,7 +24,7 @@ class Spending(msgspec.Struct, omit_defaults=True):
     total: int = 0
     annual: int = 0
     annual_day: int = 0
-    days: dict[int, int] = msgspec.field(default_factory=dict)
+    days: Days = msgspec.field(default_factory=Days)
     returned: int = 0
     returned_days: dict[int, int] = msgspec.field(default_factory=dict)
 

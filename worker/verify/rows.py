@@ -176,11 +176,27 @@ def _differing_spending(
             yield f"{name}.{currency}.total"
         if (spent.get("annual", 0), spent.get("annual_day", 0)) != (history.year(expected, currency), last):
             yield f"{name}.{currency}.annual"
-        kept = {int(day): amount for day, amount in spent.get("days", {}).items()}
+        kept = _kept_days(spent.get("days", {}))
         year = {day for day in days if day > last - YEAR_DAYS}
         if not year <= kept.keys() or any(days.get(day) != amount for day, amount in kept.items()):
             yield f"{name}.{currency}.days"
         yield from _differing_returned(f"{name}.{currency}", spent, returned.get(currency, {}), last)
+
+
+def _kept_days(stored: Any) -> dict[int, int]:
+    """What a row keeps by day: of each day but the last the amount and the days until the next, as text; or an object,
+    as an earlier version wrote it."""
+    if isinstance(stored, dict):
+        return {int(day): amount for day, amount in stored.items()}
+    day, last, amount, before = stored
+    kept = {}
+    numbers = [int(number) for number in before.split(",")[:-1]]
+    for spent, gap in zip(numbers[::2], numbers[1::2], strict=True):
+        kept[day] = spent
+        day += gap
+    if day != last:
+        raise ValueError(f"the days end with {day}, not {last}")
+    return {**kept, last: amount}
 
 
 def _differing_returned(

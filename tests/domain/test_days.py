@@ -1,0 +1,72 @@
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from worker.domain.days import Days
+
+day_numbers = some.one_of(some.integers(20_000, 20_040), some.integers(-40_000, 3_000_000))
+amounts = some.one_of(some.integers(0, 20_000), some.integers(0, 10**30))
+
+
+def stored_again(days: Days) -> Days:
+    return msgspec.json.decode(msgspec.json.encode(days), type=Days)
+
+
+class DaysAsDictionary(RuleBasedStateMachine):
+    """Whatever is done to them, they are what a dictionary says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.days = Days()
+        self.model: dict[int, int] = {}
+
+    @rule(day=day_numbers, amount=amounts)
+    def add(self, day: int, amount: int) -> None:
+        self.days.add(day, amount)
+        self.model[day] = self.model.get(day, 0) + amount
+
+    @rule(day=day_numbers)
+    def drop_before(self, day: int) -> None:
+        self.days.drop_before(day)
+        self.model = {each: amount for each, amount in self.model.items() if each >= day}
+
+    @rule(first=day_numbers, days=some.integers(-1, 400))
+    def between(self, first: int, days: int) -> None:
+        last = first + days
+        assert self.days.between(first, last) == sum(
+            amount for day, amount in self.model.items() if first <= day <= last
+        )
+
+    @rule()
+    def store(self) -> None:
+        self.days = stored_again(self.days)
+
+    @invariant()
+    def same(self) -> None:
+        assert list(self.days.amounts().items()) == sorted(self.model.items())
+        assert self.days == Days.of(self.model)
+
+
+TestDaysAsDictionary = DaysAsDictionary.TestCase
+
+
+@pytest.mark.parametrize("late_by", [1, 2, 7, 50, 99, 100, 101])
+def test_a_late_amount_is_added_to_its_day_however_late(late_by):
+    model = {20_000 + 2 * day: day for day in range(50)}
+    days = Days.of(model)
+    day = max(model) - late_by
+    days.add(day, 7)
+    model[day] = model.get(day, 0) + 7
+    assert days == Days.of(model)
+
+
+@given(some.dictionaries(day_numbers, amounts))
+def test_what_was_made_of_a_dictionary_is_that_dictionary(of):
+    assert Days.of(of).amounts() == of
+
+
+def test_the_days_before_the_latest_are_text():
+    days = Days.of({100: 5, 103: 7, 104: 9})
+    assert msgspec.json.encode(days) == b'[100,104,9,"5,3,7,1,"]'
