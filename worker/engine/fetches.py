@@ -9,9 +9,11 @@ worker.engine.hooks are the only modules that touch private parts of aiokafka (w
 from collections.abc import Iterator
 from typing import Any
 
+import aiokafka.consumer.consumer
 import aiokafka.consumer.fetcher
 from aiokafka import TopicPartition
 
+from worker.engine.sessions import SessionClient
 from worker.engine.unit import Record
 
 
@@ -74,4 +76,12 @@ class _WholeBatch:
         return next(self.batch)  # of a control batch, which is looked into
 
 
+class Fetcher(aiokafka.consumer.fetcher.Fetcher):
+    """Fetches in sessions."""
+
+    def __init__(self, client: Any, *more: Any, **named: Any) -> None:
+        super().__init__(SessionClient(client), *more, **named)
+
+
 aiokafka.consumer.fetcher.PartitionRecords = PartitionRecords
+aiokafka.consumer.consumer.Fetcher = Fetcher

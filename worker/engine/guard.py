@@ -49,6 +49,10 @@ SOURCES = {
     "aiokafka.consumer.fetcher:PartitionRecords.__iter__": "b411eeeaeb7c31dc",
     "aiokafka.consumer.fetcher:PartitionRecords._consumer_record": "e668541600b047ab",
     "aiokafka.consumer.fetcher:PartitionRecords._unpack_records": "b803e6d46480732c",
+    "aiokafka.consumer.fetcher:Fetcher.__init__": "bf21ecb7e0f210b7",
+    "aiokafka.consumer.fetcher:Fetcher._proc_fetch_request": "59bf948fff47eed5",
+    "aiokafka.protocol.fetch:FetchRequest.build": "952ef0f41192efc3",
+    "aiokafka.conn:AIOKafkaConnection.send": "5909ea32f4efca49",
     "aiokafka.producer.sender:Sender._do_txn_commit": "8263eaebb7c30ea1",
     "aiokafka.producer.sender:Sender._sender_routine": "2380dc5e333d9ebd",
 }
