@@ -119,7 +119,7 @@ async def test_brokers_of_before_sessions_are_asked_as_ever():
 
 
 async def test_what_is_no_fetch_passes():
-    assert await SessionClient(Broker()).send(1, MetadataRequest([])) == "not a fetch"  # type: ignore[arg-type]
+    assert await SessionClient(Broker()).send(1, MetadataRequest([])) == "not a fetch"
 
 
 def test_after_the_last_epoch_comes_the_first(monkeypatch):

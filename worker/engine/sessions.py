@@ -3,8 +3,7 @@
 """Fetch sessions (KIP-227), which aiokafka does not have: a consumer and a broker remember what was fetched last.
 
 Without them each fetch names every partition, and each answer too. With one a fetch names only what is different from
-the last one, and the answer only partitions with something new. At a few hundred small transactions a second, half of
-what a worker of 48 partitions did was to write and read those names.
+the last one, and the answer only partitions with something new.
 """
 
 from collections.abc import Mapping
