@@ -6,7 +6,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from worker.domain.days import Days
 
-day_numbers = some.one_of(some.integers(20_000, 20_040), some.integers(-40_000, 3_000_000))
+day_numbers = some.one_of(
+    some.integers(20_000, 20_040), some.integers(-3, 3), some.integers(-40_000, 3_000_000)
+)
 amounts = some.one_of(some.integers(0, 20_000), some.integers(0, 10**30))
 
 
@@ -50,6 +52,13 @@ class DaysAsDictionary(RuleBasedStateMachine):
 
 
 TestDaysAsDictionary = DaysAsDictionary.TestCase
+
+
+@pytest.mark.parametrize("day", [-2, -1, 0, 1])
+def test_the_first_day_may_be_any_day(day):
+    days = Days()
+    days.add(day, 5)
+    assert (days.amounts(), days.between(day, day)) == ({day: 5}, 5)
 
 
 @pytest.mark.parametrize("late_by", [1, 2, 7, 50, 99, 100, 101])

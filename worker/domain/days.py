@@ -35,10 +35,10 @@ class Days(msgspec.Struct, array_like=True):
 
     def add(self, day: int, amount: int) -> None:
         """Add to a day's amount. Work grows with the days between it and the latest."""
-        if day == self.last:
-            self.amount += amount
-        elif self.last < self.first:
+        if self.last < self.first:
             self.first, self.last, self.amount = day, day, amount
+        elif day == self.last:
+            self.amount += amount
         elif day > self.last:
             self.before += f"{self.amount},{day - self.last},"
             self.last, self.amount = day, amount
@@ -57,17 +57,16 @@ class Days(msgspec.Struct, array_like=True):
 
     def drop_before(self, day: int) -> None:
         """Forget the days before this one. Work grows with what is forgotten."""
+        if self.last < day:
+            self.first, self.last, self.amount, self.before = 0, -1, 0, ""
         while self.first < day and self.before:
             _, gap, self.before = self.before.split(",", 2)
             self.first += int(gap)
-        if self.last < day:
-            self.first, self.last, self.amount = 0, -1, 0
 
     def _cut(self, day: int) -> tuple[str, dict[int, int]]:
         """A beginning of `before`, and by day what comes after it: all from that day on, and some before it if any."""
-        numbers = 2 * (
-            self.last - day
-        )  # of one day that is not later than it, and of all between it and the latest
+        # Of one day that is not later than it, and of all that may lie between it and the latest.
+        numbers = 2 * (self.last - day)
         pieces = self.before.rsplit(",", numbers + 1)
         earlier = f"{pieces[0]}," if len(pieces) == numbers + 2 else ""
         return earlier, self._until_latest(self.before[len(earlier) :])
