@@ -1,1 +1,1 @@
-"""From records to the domain and back: one processor for everything that one partition consumes."""
+"""The handlers of input records: they decode a record, call the domain and write what it decides."""

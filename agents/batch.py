@@ -1,81 +1,65 @@
-"""What the handlers of one batch share: its unit of work, its time, its customers, and where things are sent.
+"""The state that all handlers of one batch share: unit of work, time, customer rows and routing.
 
-Published records carry their customer's partition number, so no partitioner runs on the hot path.
+A record goes to the outbox of its key's partition, so the producer runs no partitioner.
 """
 
-import hashlib
 from collections.abc import Sequence
 
-from aiokafka.partitioner import murmur2
-
-from tables import ledger
+from agents.letters import letter
+from agents.parking.bounds import BOUNDS, Bounds
+from agents.routing import Routing
+from tables import application, day_totals, ledger
 from tables.customers import CustomerRows
-from tables.waiting import Source
-from worker.domain.events import Event
+from worker.domain import tracking
+from worker.domain.events import CustomerSpendingUpdated, Event
 from worker.domain.evolve import apply
 from worker.domain.ledger import ledger_lines
+from worker.domain.messages import Command
 from worker.domain.rejections import DeadLettered
 from worker.domain.rules import RuleBook
-from worker.domain.state import CustomerRow
-from worker.engine.partition import POSITIONS
-from worker.engine.unit import Headers, Outgoing, Unit
-from worker.spans import Begin, End
-from worker.topics import Catalogue
-from worker.tracing import TRACEPARENT, traceparent_of
-from worker.wire import claims
-from worker.wire.cards import bytes_contain_card_number
-from worker.wire.events import HEADERS, encode_events
+from worker.domain.spending import take_old_days
+from worker.domain.state import Customer, CustomerRow
+from worker.engine.unit import MORE, POSITIONS, Headers, InputRecord, Outgoing, Unit
+from worker.membership import claim_of
+from worker.observability.spans import Begin, End
+from worker.observability.tracing import TRACEPARENT, traceparent_of
+from worker.wire.events import encode_events
 from worker.wire.results import CommandResult, encode_result
 from worker.wire.times import format_time
 
-_MAX_CACHED_HOMES = 200_000
-
-
-class Routing:
-    """Topics and homes; shared by all batches of a worker. order_index: None where payments are not joined."""
-
-    def __init__(self, catalogue: Catalogue, partitions: int) -> None:
-        self.commands = catalogue.commands.name
-        self.orders = catalogue.orders.name
-        self.returns = catalogue.returns.name
-        self.payments = catalogue.payments.name
-        self.events = catalogue.events.name
-        self.results = catalogue.results.name
-        self.dead_letters = catalogue.dead_letters.name
-        self.inbox = catalogue.inbox.name
-        self.email_claims = catalogue.email_claims.name
-        self.order_index = catalogue.order_index.name if catalogue.payment_join else None
-        # Somebody waits for what follows from these.
-        self.prompt = (self.commands, self.email_claims, self.inbox)
-        self._partitions = partitions
-        self._homes: dict[str, tuple[int, bytes]] = {}
-
-    def home(self, key: str) -> tuple[int, bytes]:
-        """(partition, key bytes) that Kafka's default partitioner gives the key."""
-        found = self._homes.get(key)
-        if found is None:
-            if len(self._homes) >= _MAX_CACHED_HOMES:
-                self._homes.clear()
-            raw = key.encode()
-            found = self._homes[key] = ((murmur2(raw) & 0x7FFFFFFF) % self._partitions, raw)
-        return found
-
 
 class Batch:
-    """One batch of one partition. now: ms since 1970 UTC, when the worker processed it."""
+    """One batch of one partition.
+
+    Args:
+        unit: the unit of work, which holds reads, changes and outgoing records.
+        routing: topic names and the home partition of each key.
+        rules: the versions of the rules file.
+        now: when the worker processes the batch, in ms since 1970 UTC.
+        begin_span: opens the span of an input that has a trace; None without OpenTelemetry.
+        bounds: of what waits.
+    """
 
     def __init__(
-        self, unit: Unit, routing: Routing, rules: RuleBook, now: int, begin_span: Begin | None = None
+        self,
+        unit: Unit,
+        routing: Routing,
+        rules: RuleBook,
+        now: int,
+        begin_span: Begin | None = None,
+        bounds: Bounds = BOUNDS,
     ) -> None:
         self.unit = unit
         self.routing = routing
         self.rules = rules
         self.now = now
+        self.bounds = bounds
         self.customers = CustomerRows(unit)
         self.results: list[CommandResult] = []
         self.dead_letters: dict[str, int] = {}
-        self.trace: bytes | None = None  # the traceparent of the input at hand
-        self.span_ends: list[End] = []  # to be called after the commit
+        self.trace: bytes | None = None  # the traceparent of the current input
+        self.begun: list[str] = []  # the owners for whom the current input left work (agents.parking.release)
+        self.span_ends: list[End] = []  # called after the commit: they end spans and write log lines
         self._begin_span = begin_span
         self._claims_position: int | None = None
         self._time = format_time(now)
@@ -83,7 +67,10 @@ class Batch:
 
     @property
     def claims_position(self) -> int:
-        """Offset up to which this partition of customer.email-claims was read, this batch's records included."""
+        """The offset of the next unread record in this partition of customer.email-claims.
+
+        It includes the records of this batch.
+        """
         if self._claims_position is None:
             committed = self.unit.get(POSITIONS, self.routing.email_claims.encode())
             self._claims_position = 0 if committed is None else int(committed)
@@ -93,81 +80,99 @@ class Batch:
     def claims_position(self, position: int) -> None:
         self._claims_position = position
 
-    def follow(self, source: Source) -> None:
-        """What is sent from here on belongs to this input's trace, if it has one."""
+    def follow(self, source: InputRecord) -> None:
+        """Make this input's trace the trace of all records sent from now on. Without a trace they have none."""
         self.trace = traceparent_of(source.headers) if source.headers else None
         if self.trace is not None and self._begin_span is not None:
             self.trace, end = self._begin_span(source, self.trace)
             self.span_ends.append(end)
 
     def trace_headers(self) -> Headers:
-        """The header that carries the trace on; none without a trace."""
+        """The traceparent header of the current trace; empty without a trace."""
         return [] if self.trace is None else [(TRACEPARENT, self.trace)]
 
     def ledger(self, customer_id: str) -> ledger.CustomerLedger:
-        """The customer's ledger as this batch sees it."""
+        """The customer's ledger, including the changes of this batch."""
         return ledger.CustomerLedger(self.unit, customer_id)
 
-    def at_home(self, source: Source, customer_id: str) -> bool:
-        """Whether the record came with the customer's key on the customer's partition; else it is sent there."""
-        partition, key = self.routing.home(customer_id)
-        if source.partition == partition and source.key == key:
-            return True
-        self.forward(source, self.routing.inbox, customer_id)
-        return False
+    @property
+    def more(self) -> dict[str, None]:
+        """The owners with unfinished work (agents.parking.release), in the order of their next steps.
 
-    def forward(self, source: Source, topic: str, to: str, *more: tuple[str, bytes]) -> None:
-        """Send an input as it came to the home of the key `to`, in an envelope with its first position and more."""
-        partition, key = self.routing.home(to)
-        headers = [*source.headers, *_envelope(source), *more]
-        self.unit.out(topic, partition).append(Outgoing(key, source.value, headers))
+        An owner is a customerId, or `tables.waiting.of_order` for payments that wait for an order.
+        """
+        more: dict[str, None] = self.unit.carried.setdefault(MORE, {})
+        return more
 
-    def record(
-        self, row: CustomerRow, key: str, causation: str, correlation: str | None, events: Sequence[Event]
+    def begin(self, customer_id: str) -> None:
+        """Note that the current input leaves work to do for this owner. customer_id: an owner, as in `more`."""
+        self.more[customer_id] = None
+        self.begun.append(customer_id)
+
+    def track(self, row: CustomerRow, customer: Customer) -> None:
+        """Migrate a customer that an earlier version of the program wrote (worker.domain.tracking).
+
+        Call it before an order or a membership level is decided.
+        """
+        if not customer.tracked:
+            mine = self.ledger(customer.id)
+            day_totals.replace(self.unit, customer.id, tracking.old_days(customer, self.rules, mine))
+            tracking.track(customer, self.rules, mine)
+            self.customers.changed(customer.id, row)
+
+    def publish(
+        self,
+        row: CustomerRow,
+        key: str,
+        causation: str,
+        correlation: str | None,
+        events: Sequence[Event],
+        command: Command | None = None,
     ) -> None:
-        """Apply the events of one input to the row, write its ledger lines and publish."""
+        """Apply the events of one input to the row, write their ledger lines and publish them.
+
+        Args:
+            row: the customer's row; changed in place.
+            key: the id of the command, order, payment or return, from which the event ids are derived.
+            causation: the id of the message that caused the events.
+            correlation: the correlation id of that message, if it has one.
+            events: what the domain decided.
+            command: the input, if it is a command.
+        """
         before = row.customer.sequence if row.customer else 0
         customer = row.customer = apply(row.customer, events, self.now)
         self.customers.changed(customer.id, row)
-        for kind, line_id, line in ledger_lines(events, customer.sequence):
+        for kind, line_id, line in ledger_lines(events, customer, command):
             ledger.put(self.unit, customer.id, kind, line_id, line)
-        encoded = encode_events(customer.id, key, causation, correlation, before, self._time, events)
+        if old_days := take_old_days(customer, events):
+            day_totals.add(self.unit, customer.id, old_days)
+        if events and isinstance(events[0], CustomerSpendingUpdated):
+            self._remember_rules(events[0].rules_version)
+        actor = None if command is None else command.actor
+        encoded = encode_events(customer.id, key, causation, correlation, before, self._time, events, actor)
         record_key = self.routing.home(customer.id)[1]
         for name, value in encoded:
-            headers = HEADERS[name] if self.trace is None else [*HEADERS[name], *self.trace_headers()]
+            headers = self.routing.event_headers[name]
+            if self.trace is not None:
+                headers = [*headers, *self.trace_headers()]
             self._events.append(Outgoing(record_key, value, headers))
 
+    def _remember_rules(self, version: str) -> None:
+        if not application.knows_rules(self.unit, version):
+            rules = self.rules.named(version)
+            if rules is not None:
+                application.remember_rules(self.unit, version, claim_of(rules))
+
     def answer(self, result: CommandResult) -> None:
-        """Publish a command's result."""
+        """Publish a command's result to customer.command-results."""
         self.results.append(result)
         key = self.routing.home(result.customer_id)[1]
         self.unit.out(self.routing.results, self.unit.partition).append(
             Outgoing(key, encode_result(result), self.trace_headers())
         )
 
-    def dead_letter(self, source: Source, error: DeadLettered) -> None:
-        """Put the original where operators find it, with the reason and its first position."""
-        value = source.value
-        if bytes_contain_card_number(value):
-            value = hashlib.sha256(value).hexdigest().encode()
-        headers = [
-            *source.headers,
-            ("dlq-reason", error.reason.value.encode()),
-            ("dlq-detail", error.detail.encode()),
-            ("dlq-topic", source.topic.encode()),
-            ("dlq-partition", b"%d" % source.partition),
-            ("dlq-offset", b"%d" % source.offset),
-        ]
-        self.unit.out(self.routing.dead_letters, 0).append(Outgoing(source.key, value, headers))
+    def dead_letter(self, source: InputRecord, error: DeadLettered) -> None:
+        """Send an input to the dead-letter topic, with the reason and the position at which it was first read."""
+        to = self.routing.dead_letters
+        self.unit.out(to, 0).append(letter(source, error, self.routing.limit_of(to)))
         self.dead_letters[error.reason] = self.dead_letters.get(error.reason, 0) + 1
-
-
-def _envelope(source: Source) -> list[tuple[str, bytes]]:
-    position = [
-        (claims.KIND, claims.FORWARDED),
-        (claims.SOURCE_TOPIC, source.topic.encode()),
-        (claims.SOURCE_PARTITION, b"%d" % source.partition),
-        (claims.SOURCE_OFFSET, b"%d" % source.offset),
-        (claims.SOURCE_TIMESTAMP, b"%d" % source.timestamp),
-    ]
-    return position if source.key is None else [*position, (claims.SOURCE_KEY, source.key)]

@@ -1,8 +1,8 @@
-"""Email claims: the partition of an email's hash decides who owns it. First come, first served.
+"""Email claims: the partition of an email's hash decides who owns the email. The first claim wins.
 
-Claims and releases are records of customer.email-claims. Those of a customer of the same partition are decided before
-they come back from there, in the transaction of the command: so a registration whose customer and email live on one
-partition takes one transaction instead of three.
+Claims and releases are records of customer.email-claims. If the customer's partition is also the partition of the
+hash, the command's transaction decides the claim. The record is then skipped when it is read. Such a registration
+takes one transaction instead of three.
 """
 
 import msgspec
@@ -10,18 +10,22 @@ import msgspec
 from agents.batch import Batch
 from tables import email_claims
 from tables.email_claims import Claim
-from tables.waiting import Source
 from worker.domain.rejections import DeadLettered, DeadLetterReason
-from worker.engine.unit import Outgoing
+from worker.engine.unit import InputRecord, Outgoing
 from worker.wire import claims
 from worker.wire.claims import ClaimAnswer, ClaimEmail, ReleaseEmail
 from worker.wire.email import email_hash
+from worker.wire.inbox import CLAIM_ANSWER, KIND
 
-_HEADERS = [(claims.KIND, claims.CLAIM_ANSWER)]
+_HEADERS = [(KIND, CLAIM_ANSWER)]
 
 
 def send(batch: Batch, email: str, message: ClaimEmail | ReleaseEmail) -> bool | None:
-    """Send a message to the home of the email. Returns whether it was granted; None while that is to be decided there."""
+    """Send a claim or a release to the partition of the email's hash.
+
+    Returns:
+        Whether the email was free or held by this claim. None if another partition decides and answers later.
+    """
     hashed = email_hash(email)
     partition, key = batch.routing.home(hashed)
     here = partition == batch.unit.partition
@@ -33,11 +37,17 @@ def send(batch: Batch, email: str, message: ClaimEmail | ReleaseEmail) -> bool |
     return _decide(batch, hashed, message) if here else None
 
 
-def receive(batch: Batch, source: Source) -> None:
-    """One record of customer.email-claims."""
+def receive(batch: Batch, source: InputRecord) -> None:
+    """Handle a record of customer.email-claims: decide it, and answer a claim through the inbox.
+
+    A message with a position was decided when it was sent, and is skipped.
+
+    Raises:
+        DeadLettered: the record is no message of the email saga.
+    """
     batch.claims_position = source.offset + 1
     try:
-        message = claims.decode_claim(source.value)
+        message = claims.decode_claim(source.content)
         hashed = (source.key or b"").decode()
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise DeadLettered(DeadLetterReason.UNDECODABLE, "not a message of the email saga") from error
@@ -45,7 +55,13 @@ def receive(batch: Batch, source: Source) -> None:
         return
     granted = _decide(batch, hashed, message)
     if isinstance(message, ClaimEmail):
-        _answer(batch, message, granted)
+        _answer(batch, ClaimAnswer(message.claim_id, message.customer_id, granted))
+
+
+def fail(batch: Batch, message: ClaimEmail | ReleaseEmail) -> None:
+    """Answer a claim on which the worker itself failed. Without an answer its command would wait forever."""
+    if isinstance(message, ClaimEmail) and message.position is None:
+        _answer(batch, ClaimAnswer(message.claim_id, message.customer_id, granted=False, failed=True))
 
 
 def _decide(batch: Batch, hashed: str, message: ClaimEmail | ReleaseEmail) -> bool:
@@ -61,9 +77,8 @@ def _decide(batch: Batch, hashed: str, message: ClaimEmail | ReleaseEmail) -> bo
     return owner in (None, wanted)
 
 
-def _answer(batch: Batch, message: ClaimEmail, granted: bool) -> None:
-    partition, key = batch.routing.home(message.customer_id)
-    answer = claims.encode(ClaimAnswer(message.claim_id, message.customer_id, granted))
+def _answer(batch: Batch, answer: ClaimAnswer) -> None:
+    partition, key = batch.routing.home(answer.customer_id)
     batch.unit.out(batch.routing.inbox, partition).append(
-        Outgoing(key, answer, [*_HEADERS, *batch.trace_headers()])
+        Outgoing(key, claims.encode(answer), [*_HEADERS, *batch.trace_headers()])
     )

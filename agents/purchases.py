@@ -1,34 +1,39 @@
-"""Orders, payments and returns: count them once, or let them wait.
+"""The handlers of orders, payments and returns: each is counted once, or waits.
 
-All wait for the registration of their customer, and a return also for its order, which it then follows at once. Only
-returns wait for a registered customer, so an order asks the row's count alone whether anything waits for it.
+Rules:
+- All of them wait for the registration of their customer.
+- A return also waits for its order, and is applied directly after it.
+- Of a registered customer only returns wait. So an order looks for waiting returns only if the row counts any input.
 """
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable
 
-from agents import expiry
 from agents.batch import Batch
-from tables import waiting
-from tables.waiting import Source
+from agents.forwarding import at_home, forward
+from agents.parking import expiry
+from agents.parking.arrival import enqueue, let_wait, stored_input
+from tables import waiting, waiting_index
 from worker.domain.decide import decide_order, decide_payment, decide_return
-from worker.domain.decide.erased import too_late
 from worker.domain.events import Event
 from worker.domain.messages import OrderCompleted, OrderReturned, PaymentCompleted
 from worker.domain.rejections import DeadLettered, DeadLetterReason
 from worker.domain.state import Customer, CustomerRow
-from worker.engine.unit import Outgoing
+from worker.engine.unit import InputRecord, Outgoing
 from worker.wire.inputs import NOT_KNOWN_YET, decode_order, decode_payment, decode_return
 from worker.wire.order_index import OrderOwner, encode_owner
+from worker.wire.strict_json import invalid
 
-MAX_WAITING = 1_000
+MAX_AHEAD_MS = 48 * 3_600_000
+"""How far occurredOn may be after the timestamp of the input's first record."""
 
 Purchase = OrderCompleted | PaymentCompleted | OrderReturned
 
-_DECODERS: dict[str, Callable[[Source, str], Purchase]] = {  # of what waits for a customer
-    waiting.ORDER: lambda source, _: decode_order(source.value, source.headers),
-    waiting.PAYMENT: lambda source, customer_id: decode_payment(source.value, source.headers, customer_id),
-    waiting.RETURN: lambda source, _: decode_return(source.value, source.headers),
+_DECODERS: dict[str, Callable[[InputRecord, str], Purchase]] = {  # of inputs that wait for a customer
+    waiting.ORDER: lambda source, _: decode_order(source.content, source.headers, None),
+    waiting.PAYMENT: lambda source, customer_id: decode_payment(
+        source.content, source.headers, customer_id, None
+    ),
+    waiting.RETURN: lambda source, _: decode_return(source.content, source.headers, None),
 }
 _CONFLICTS = {
     waiting.ORDER: DeadLetterReason.ORDER_CONFLICT,
@@ -37,58 +42,73 @@ _CONFLICTS = {
 }
 
 
-class _Waiting(NamedTuple):
-    """An input that waits, as it was read and as it came. waiting_id: orderId, paymentId or returnId."""
+def order(batch: Batch, source: InputRecord, forwarded: bool = False) -> None:
+    """Handle a record of order.completed. Raises DeadLettered.
 
-    kind: str
-    waiting_id: str
-    purchase: Purchase
-    source: Source
-
-    @property
-    def place(self) -> tuple[str, int, int]:
-        """Where it was first, which parts what occurred at the same time."""
-        return self.source.topic, self.source.partition, self.source.offset
+    Args:
+        batch: the current batch.
+        source: the record.
+        forwarded: whether it came through the inbox, and so has the customer's key and partition.
+    """
+    completed = decode_order(source.content, source.headers, batch.routing.type_aliases)
+    _receive(batch, source, completed, forwarded)
 
 
-def order(batch: Batch, source: Source, forwarded: bool = False) -> None:
-    """One record of order.completed. forwarded: it came through the inbox, so it is at home."""
-    _receive(batch, source, decode_order(source.value, source.headers), forwarded)
+def payment(batch: Batch, source: InputRecord, forwarded: bool = False) -> None:
+    """Handle a record of payment.completed; arguments and errors as in `order`.
 
-
-def payment(batch: Batch, source: Source, forwarded: bool = False) -> None:
-    """One record of payment.completed. One that names no customer goes to its order, where payments are joined."""
+    With PAYMENT_JOIN a payment that names no customer is sent to the partition of its order (agents.order_index).
+    """
     index = batch.routing.order_index
-    if index is None:
-        _receive(batch, source, decode_payment(source.value, source.headers), forwarded)
-        return
-    completed = decode_payment(source.value, source.headers, NOT_KNOWN_YET)
-    if completed.customer_id == NOT_KNOWN_YET:
-        batch.forward(source, index, completed.order_id)
+    unnamed = None if index is None else NOT_KNOWN_YET
+    completed = decode_payment(source.content, source.headers, unnamed, batch.routing.type_aliases)
+    if index is not None and completed.customer_id == NOT_KNOWN_YET:
+        _check_time(source, completed)
+        forward(batch, source, index, completed.order_id)
     else:
         _receive(batch, source, completed, forwarded)
 
 
-def joined(batch: Batch, source: Source, customer_id: str) -> None:
-    """A payment that names no customer, at the home of the one whose order it is for."""
-    _receive(batch, source, decode_payment(source.value, source.headers, customer_id), forwarded=True)
+def joined(batch: Batch, source: InputRecord, customer_id: str) -> None:
+    """Handle a payment whose customer was found through its order (agents.order_index). Raises DeadLettered."""
+    completed = decode_payment(source.content, source.headers, customer_id, batch.routing.type_aliases)
+    _receive(batch, source, completed, forwarded=True)
 
 
-def returned(batch: Batch, source: Source, forwarded: bool = False) -> None:
-    """One record of order.returned."""
-    _receive(batch, source, decode_return(source.value, source.headers), forwarded)
+def returned(batch: Batch, source: InputRecord, forwarded: bool = False) -> None:
+    """Handle a record of order.returned; arguments and errors as in `order`."""
+    sent_back = decode_return(source.content, source.headers, batch.routing.type_aliases)
+    _receive(batch, source, sent_back, forwarded)
 
 
-def _receive(batch: Batch, source: Source, purchase: Purchase, forwarded: bool) -> None:
-    if not forwarded and not batch.at_home(source, purchase.customer_id):
+def _check_time(source: InputRecord, purchase: Purchase) -> None:
+    if purchase.occurred_at > source.timestamp + MAX_AHEAD_MS:
+        raise invalid("occurredOn", "more than 48 hours after its record's timestamp")
+
+
+def _receive(batch: Batch, source: InputRecord, purchase: Purchase, forwarded: bool) -> None:
+    _check_time(source, purchase)
+    if not forwarded and not at_home(batch, source, purchase.customer_id):
         return
     row = batch.customers.row(purchase.customer_id)
+    # Expired inputs end first, so that they do not count against the limit or as repeats.
+    due = row.waiting > 0 and row.pending_claim is None and expiry.is_due(batch, row)
+    is_held_up = row.pending_claim is not None and row.queued >= batch.bounds.queued
+    if (not row.busy and not due) or is_held_up:  # a pending email claim need not delay purchases
+        _take(batch, source, purchase, row)
+        return
+    enqueue(batch, row, purchase.customer_id, source)
+    row.behind += 1
+    if due:
+        batch.begin(purchase.customer_id)
+
+
+def _take(batch: Batch, source: InputRecord, purchase: Purchase, row: CustomerRow) -> None:
     customer = row.customer
-    if customer is not None and row.waiting and isinstance(purchase, OrderReturned):
-        expiry.of_customer(batch, customer.id, row)
-        if _waits_already(batch, purchase):
-            return
-    events = None if customer is None else count(batch, purchase, row, customer)
+    is_return = isinstance(purchase, OrderReturned)
+    if customer is not None and row.waiting and is_return and _waits_already(batch, purchase, row):
+        return
+    events = None if customer is None else apply(batch, purchase, row, customer)
     is_new = _wait(batch, source, purchase, row) if events is None else bool(events)
     if is_new and isinstance(purchase, OrderCompleted):
         if batch.routing.order_index is not None:
@@ -97,21 +117,40 @@ def _receive(batch: Batch, source: Source, purchase: Purchase, forwarded: bool) 
             _release_returns(batch, row, customer, purchase.order_id)
 
 
+def _release_returns(batch: Batch, row: CustomerRow, customer: Customer, order_id: str) -> None:
+    """Begin to apply the returns that wait for this order."""
+    if any(True for _ in waiting_index.returns_of(batch.unit, customer.id, order_id)):
+        row.returns_of = order_id
+        batch.customers.changed(customer.id, row)
+        batch.begin(customer.id)
+
+
 def _index(batch: Batch, topic: str, order: OrderCompleted) -> None:
-    """Say whose the order is where its payments look for it."""
+    """Send the order's customer to the order index, which is the partition of the orderId."""
     partition, key = batch.routing.home(order.order_id)
     owner = encode_owner(OrderOwner(order.order_id, order.customer_id))
     batch.unit.out(topic, partition).append(Outgoing(key, owner, batch.trace_headers()))
 
 
-def count(batch: Batch, purchase: Purchase, row: CustomerRow, customer: Customer) -> tuple[Event, ...] | None:
-    """Apply a purchase of a registered customer and return its events; None for a return that has to wait for its order.
+def apply(batch: Batch, purchase: Purchase, row: CustomerRow, customer: Customer) -> tuple[Event, ...] | None:
+    """Apply a purchase of a registered customer.
 
-    Raises DeadLettered on a conflict with an earlier one.
+    Args:
+        batch: the current batch.
+        purchase: the decoded input.
+        row: the customer's row; changed in place.
+        customer: the registered customer.
+
+    Returns:
+        The events; empty for a repeat. None for a return that has to wait for its order.
+
+    Raises:
+        DeadLettered: an earlier input with the same id has other contents, or the customer is erased.
     """
     ledger = batch.ledger(purchase.customer_id)
     events: tuple[Event, ...] | None
     if isinstance(purchase, OrderCompleted):
+        batch.track(row, customer)
         events = decide_order(customer, purchase, batch.rules, ledger)
         key = purchase.order_id
     elif isinstance(purchase, PaymentCompleted):
@@ -121,68 +160,33 @@ def count(batch: Batch, purchase: Purchase, row: CustomerRow, customer: Customer
         events = decide_return(customer, purchase, batch.rules, ledger)
         key = purchase.return_id
     if events:
-        batch.record(row, key, purchase.event_id, purchase.correlation_id, events)
+        batch.publish(row, key, purchase.event_id, purchase.correlation_id, events)
     return events
 
 
-def release_waiting(batch: Batch, row: CustomerRow, customer: Customer) -> None:
-    """Apply what waited for this registration, by occurredOn; a return whose order has not come goes on waiting.
+def decode_waiting(kind: str, source: InputRecord, customer_id: str) -> Purchase:
+    """Decode a stored purchase. Raises DeadLettered.
 
-    A return from before its order's time comes after its order all the same. What has expired is not applied.
+    Args:
+        kind: ORDER, PAYMENT or RETURN of tables.waiting.
+        source: the stored input.
+        customer_id: the customer of a payment that names none.
     """
-    expiry.of_customer(batch, customer.id, row)
-    found = [each for kind in _DECODERS for each in _waiting(batch, customer.id, kind)]
-    ordered_at = {each.waiting_id: each.purchase.occurred_at for each in found if each.kind == waiting.ORDER}
-
-    def turn(each: _Waiting) -> tuple[int, tuple[str, int, int]]:
-        purchase = each.purchase
-        if isinstance(purchase, OrderReturned):
-            return max(purchase.occurred_at, ordered_at.get(purchase.order_id, 0)), each.place
-        return purchase.occurred_at, each.place
-
-    _release(batch, row, customer, sorted(found, key=turn))
+    return _DECODERS[kind](source, customer_id)
 
 
-def refuse_waiting(batch: Batch, row: CustomerRow, customer: Customer) -> None:
-    """What still waits for an order when its customer is erased has come too late."""
-    if row.waiting:
-        for each in _waiting(batch, customer.id, waiting.RETURN):
-            batch.dead_letter(each.source, too_late(customer))
-            expiry.end_waiting(batch, (customer.id, each.kind, each.waiting_id), row)
-
-
-def _release_returns(batch: Batch, row: CustomerRow, customer: Customer, order_id: str) -> None:
-    """Apply the returns that waited for this order and have not expired, by occurredOn."""
-    expiry.of_customer(batch, customer.id, row)
-    found = [
-        each
-        for each in _waiting(batch, customer.id, waiting.RETURN)
-        if isinstance(each.purchase, OrderReturned) and each.purchase.order_id == order_id
-    ]
-    _release(batch, row, customer, sorted(found, key=lambda each: (each.purchase.occurred_at, each.place)))
-
-
-def _release(batch: Batch, row: CustomerRow, customer: Customer, found: Sequence[_Waiting]) -> None:
-    for each in found:
-        batch.follow(each.source)
-        try:
-            if count(batch, each.purchase, row, customer) is None:
-                continue
-        except DeadLettered as error:
-            batch.dead_letter(each.source, error)
-        expiry.end_waiting(batch, (customer.id, each.kind, each.waiting_id), row)
-
-
-def _waiting(batch: Batch, customer_id: str, kind: str) -> list[_Waiting]:
-    decode = _DECODERS[kind]
-    return [
-        _Waiting(kind, waiting_id, decode(source, customer_id), source)
-        for waiting_id, source in waiting.scan(batch.unit, customer_id, kind)
-    ]
+def handle_queued(batch: Batch, row: CustomerRow, source: InputRecord, customer_id: str) -> None:
+    """Handle a purchase at the head of the customer's queue. Raises DeadLettered."""
+    kind = {
+        batch.routing.orders: waiting.ORDER,
+        batch.routing.payments: waiting.PAYMENT,
+        batch.routing.returns: waiting.RETURN,
+    }[source.topic]
+    _take(batch, source, decode_waiting(kind, source, customer_id), row)
 
 
 def _named(purchase: Purchase) -> tuple[str, str]:
-    """Its kind, and the id under which it counts once."""
+    """The purchase's kind in the waiting table, and the id that identifies repeats."""
     if isinstance(purchase, OrderCompleted):
         return waiting.ORDER, purchase.order_id
     if isinstance(purchase, PaymentCompleted):
@@ -190,29 +194,34 @@ def _named(purchase: Purchase) -> tuple[str, str]:
     return waiting.RETURN, purchase.return_id
 
 
-def _waits_already(batch: Batch, purchase: Purchase) -> bool:
-    """Whether it is a repeat of one that waits. Raises DeadLettered when that one has another amount."""
+def _waits_already(batch: Batch, purchase: Purchase, row: CustomerRow) -> bool:
+    """Whether the same purchase waits already. Raises DeadLettered if it waits with another amount.
+
+    If the waiting one has expired, it becomes a dead letter, and the answer is False.
+    """
     kind, waiting_id = _named(purchase)
-    known = waiting.read(batch.unit, purchase.customer_id, kind, waiting_id)
-    if known is None:
+    at = batch.unit.at
+    known = stored_input(batch, purchase.customer_id, kind, waiting_id)
+    if known is None or expiry.ended(batch, (purchase.customer_id, kind, waiting_id), known, row):
+        batch.unit.at = at
         return False
     earlier = _DECODERS[kind](known, purchase.customer_id)
+    batch.unit.at = at
     if (earlier.amount, earlier.currency) != (purchase.amount, purchase.currency):
-        raise DeadLettered(_CONFLICTS[kind], "waits already with another amount")
+        raise DeadLettered(_CONFLICTS[kind], "the same id already waits with another amount")
     return True
 
 
-def _wait(batch: Batch, source: Source, purchase: Purchase, row: CustomerRow) -> bool:
-    """Let a purchase wait; returns whether it is new. Raises DeadLettered."""
-    expiry.of_customer(batch, purchase.customer_id, row)
+def _wait(batch: Batch, source: InputRecord, purchase: Purchase, row: CustomerRow) -> bool:
+    """Store a purchase that has to wait. Returns False for a repeat. Raises DeadLettered."""
     expiry.check(batch, source)
-    if _waits_already(batch, purchase):
+    if _waits_already(batch, purchase, row):
         return False
-    if row.waiting >= MAX_WAITING:
+    if row.waiting >= batch.bounds.waiting:
         raise DeadLettered(
-            DeadLetterReason.WAITING_LIMIT, f"{MAX_WAITING} inputs wait for this customer already"
+            DeadLetterReason.WAITING_LIMIT, f"{batch.bounds.waiting} inputs wait for this customer already"
         )
-    waiting.put(batch.unit, purchase.customer_id, *_named(purchase), source)
+    let_wait(batch, purchase.customer_id, *_named(purchase), source)
     row.waiting += 1
     row.waiting_since = min(source.timestamp, row.waiting_since or source.timestamp)
     batch.customers.changed(purchase.customer_id, row)

@@ -1,1 +1,1 @@
-"""The HTTP API: what the contract's section 5 says, over worker.gateway."""
+"""The HTTP API (contract, section 5). It reaches the worker through worker.gateway."""

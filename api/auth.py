@@ -1,34 +1,49 @@
-"""Who may do what: bearer JWTs (contract, section 7).
+"""Authorisation by bearer JWTs (contract, section 7). While HTTP is open, the `Host` header is checked instead.
+
+HTTP is open without a secret and without a JWKS file. Then everybody may do everything.
 
 Rules:
-- The key decides the algorithm, never the token: HS256 for a secret, RS256 or ES256 for the keys of a JWKS file.
-  `alg: none` is on no list.
-- `exp` and `scope` must be there; `aud` and `iss` too where they are configured.
 - customers:admin includes customers:read and customers:write.
-- A token with `customer_id` reaches that customer alone, unless it also has customers:admin.
-- Without a secret or a JWKS file everyone may do everything; the settings then allow a loopback address only.
+- A token with `customer_id` reaches only that customer, unless it also has customers:admin.
+- While HTTP is open, the settings only allow a loopback address.
+- While HTTP is open, the host must be a loopback name or that of ADVERTISED_URL (contract, end of section 5). This stops
+  DNS rebinding: a web page gives its own name an address of this machine, and the browser lets it read the answers.
+- The port of the host is not compared, because a forwarded port differs.
+- An absent or malformed host is refused. X-Forwarded-Host and Forwarded are ignored.
+- A request line with a whole URL names a host, too. Both hosts have to be accepted.
 """
 
-import json
+import asyncio
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from enum import StrEnum
-from pathlib import Path
-from typing import Any
+from functools import lru_cache
+from hashlib import sha256
 
-import jwt
 import msgspec
+from aiohttp import hdrs, web
+from yarl import URL
 
+from api.limits import Limits
 from api.problems import Problem
-from worker.settings import ConfigurationError, Settings
+from api.tokens import LEEWAY_SECONDS, BadToken, Claims, JwksFile, Keys, SharedSecret, Verifier
+from worker.addresses import is_loopback, plain
+from worker.engine.lasting import lasting
+from worker.settings import Settings
+from worker.wire.ids import fault_of_id
 
-MAX_TOKEN_CHARS = 8_000
 _CACHED_TOKENS = 1_024
-_BY_KEY_TYPE = {"RSA": "RS256", "EC": "ES256", "oct": "HS256"}
+_ACTOR_DIGITS = 16
+_LIMITS = Limits()
+_AUTHORITY = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::[0-9]{0,5})?")
+
+Check = Callable[[web.BaseRequest], None]
 
 
 class Access(StrEnum):
-    """What a route asks for. OPEN: no token."""
+    """The scope that a route requires. OPEN: no token is needed."""
 
     OPEN = "open"
     READ = "customers:read"
@@ -37,19 +52,38 @@ class Access(StrEnum):
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """Who asks. subject: `sub`, else empty; customer_id: the only customer it may reach, None for all."""
+    """The rights of whoever sent a request.
+
+    Attributes:
+        subject: the token's `sub`, or empty.
+        scopes: the token's scopes.
+        customer_id: the only customer that it may reach; None for all.
+        expires_at: until when the token is accepted, in seconds since 1970 UTC, leeway included.
+    """
 
     subject: str = ""
     scopes: frozenset[str] = frozenset()
     customer_id: str | None = None
     expires_at: float = float("inf")
 
+    @property
+    def actor(self) -> str | None:
+        """The actor of commands (contract, section 3): the subject, or the start of its hash; None without a subject.
+
+        A subject that may be an email, or that is no valid id, is hashed.
+        """
+        if not self.subject:
+            return None
+        if "@" in self.subject or fault_of_id(self.subject) is not None:
+            return sha256(self.subject.encode()).hexdigest()[:_ACTOR_DIGITS]
+        return self.subject
+
     def allows(self, access: Access) -> bool:
-        """Whether the scopes are enough."""
+        """Whether the scopes include the required one."""
         return access is Access.OPEN or access.value in self.scopes or Access.ADMIN.value in self.scopes
 
     def reaches(self, customer_id: str | None) -> bool:
-        """Whether it may touch that customer; None: customers at large."""
+        """Whether it may reach that customer. None: a route without a customer in its path."""
         return (
             self.customer_id is None or Access.ADMIN.value in self.scopes or self.customer_id == customer_id
         )
@@ -59,129 +93,128 @@ EVERYONE = Principal(scopes=frozenset({Access.ADMIN.value}))
 
 
 class Authenticator:
-    """Turns an Authorization header into a Principal. Verified tokens are remembered until they expire."""
+    """Turns an Authorization header into a Principal. Verified tokens are cached until they expire."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Raises ConfigurationError when the JWKS file holds no usable key."""
-        self._secret = settings.auth_jwt_secret.get_secret_value() if settings.auth_jwt_secret else None
-        self._keys = _read_keys(settings.auth_jwks_file) if settings.auth_jwks_file else {}
-        self._audience = settings.auth_audience or None
-        self._issuer = settings.auth_issuer or None
-        self._open = not settings.authenticated
+    def __init__(self, settings: Settings, limits: Limits = _LIMITS) -> None:
+        """Read the keys. Raises ConfigurationError if the JWKS file cannot be used."""
+        self._look_every_s = limits.keys_s
+        self._keys = _keys_of(settings)
+        self._verifier = (
+            None if self._keys is None else Verifier(self._keys, settings.auth_audience, settings.auth_issuer)
+        )
         self._verified: dict[str, Principal] = {}
 
-    def admit(self, access: Access, authorization: str | None, customer_id: str | None) -> Principal:
-        """The principal, if it has the scope and may reach the customer.
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Read the JWKS file again whenever it changes, until the block ends."""
+        if not isinstance(self._keys, JwksFile):
+            yield
+            return
+        following = lasting(asyncio.create_task(self._follow(self._keys), name="keys of tokens"))
+        try:
+            yield
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
 
-        customer_id: the one in the path, None where there is none. Raises Problem with 401 or 403.
+    def keys_digest(self) -> bytes | None:
+        """A hash of the keys, for secrets that all workers of an application share; None while HTTP is open."""
+        return None if self._keys is None else self._keys.digest()
+
+    def who(self, token: str) -> Principal:
+        """The principal of a token. Raises Problem 401 if it is not valid."""
+        return EVERYONE if self._verifier is None else self._principal(self._verifier, [f"Bearer {token}"])
+
+    def admit(self, access: Access, authorization: Sequence[str], customer_id: str | None) -> Principal:
+        """Check that the request has the required scope and may reach the customer.
+
+        Args:
+            access: what the route requires.
+            authorization: all Authorization headers. More than one is refused, because a proxy may read another one.
+            customer_id: the customer in the path; None without one.
+
+        Returns:
+            The principal of the token.
+
+        Raises:
+            Problem: 401 without a valid token, 403 if its rights are not sufficient.
         """
-        if access is Access.OPEN or self._open:
+        if access is Access.OPEN or self._verifier is None:
             return EVERYONE
-        principal = self._principal(authorization)
+        principal = self._principal(self._verifier, authorization)
         if not principal.allows(access):
             raise _too_little(access)
         if not principal.reaches(customer_id):
             raise _too_little(Access.ADMIN)
         return principal
 
-    def _principal(self, authorization: str | None) -> Principal:
-        if authorization is None:
+    def _principal(self, verifier: Verifier, given: Sequence[str]) -> Principal:
+        if not given:
             raise Problem("UNAUTHENTICATED", "A bearer token is needed.", headers=_challenge())
-        known = self._verified.get(authorization)
+        if len(given) > 1:
+            raise _bad_token()
+        known = self._verified.get(given[0])
         if known is not None and time.time() < known.expires_at:
             return known
-        principal = self._verify(authorization)
+        principal = _verified(verifier, given[0])
         if len(self._verified) >= _CACHED_TOKENS:
             self._verified.clear()
-        self._verified[authorization] = principal
+        self._verified[given[0]] = principal
         return principal
 
-    def _verify(self, authorization: str) -> Principal:
-        scheme, _, token = authorization.partition(" ")
-        token = token.strip()
-        if scheme.lower() != "bearer" or not token or len(token) > MAX_TOKEN_CHARS:
-            raise _bad_token()
-        try:
-            key, algorithm = self._key_for(token)
-            claims = jwt.decode(
-                token,
-                key,
-                algorithms=[algorithm],
-                audience=self._audience,
-                issuer=self._issuer,
-                options={
-                    "require": self._required(),
-                    "verify_aud": self._audience is not None,
-                    "verify_iss": self._issuer is not None,
-                },
-            )
-        except (jwt.PyJWTError, ValueError):  # ValueError: numbers and texts PyJWT itself trips over
-            raise _bad_token() from None
-        return _principal_of(claims)
-
-    def _required(self) -> list[str]:
-        wanted = ["exp"]
-        if self._audience is not None:
-            wanted.append("aud")
-        if self._issuer is not None:
-            wanted.append("iss")
-        return wanted
-
-    def _key_for(self, token: str) -> tuple[Any, str]:
-        if self._secret is not None:
-            return self._secret, "HS256"
-        header = jwt.get_unverified_header(token)
-        kid = header.get("kid")
-        if kid is None:
-            fitting = [pair for pair in self._keys.values() if pair[1] == header.get("alg")]
-            if len(fitting) == 1:
-                return fitting[0]
-        elif kid in self._keys:
-            return self._keys[kid]
-        raise jwt.InvalidKeyError("no such key")
+    async def _follow(self, file: JwksFile) -> None:
+        while True:
+            await asyncio.sleep(self._look_every_s)
+            if await asyncio.to_thread(file.refresh):
+                self._verified.clear()  # a removed key may have signed some of them
 
 
-def _principal_of(claims: Mapping[str, Any]) -> Principal:
-    scope, subject, customer_id = claims.get("scope"), claims.get("sub", ""), claims.get("customer_id")
-    if not isinstance(scope, str) or not isinstance(subject, str):
+def host_check(settings: Settings) -> Check | None:
+    """A check that raises Problem 421 for a request with a foreign host; None if requests need a token."""
+    if settings.authenticated:
+        return None
+    own = None if settings.advertised_url is None else plain(URL(settings.advertised_url).raw_host or "")
+
+    @lru_cache(maxsize=256)
+    def accepts(authority: str) -> bool:
+        match = _AUTHORITY.fullmatch(authority)
+        host = (match["v6"] or match["name"]) if match else ""
+        return host != "" and (plain(host) == own or is_loopback(host))
+
+    def check(request: web.BaseRequest) -> None:
+        named = [request.headers.get(hdrs.HOST, "")]
+        if not request.raw_path.startswith("/"):
+            named.append(request.host)
+        if not all(map(accepts, named)):
+            raise Problem("MISDIRECTED_REQUEST", "This worker does not answer for that host.")
+
+    return check
+
+
+def _verified(verifier: Verifier, authorization: str) -> Principal:
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer":
         raise _bad_token()
-    if "customer_id" in claims and not (isinstance(customer_id, str) and customer_id):
-        raise _bad_token()
-    return Principal(
-        subject=subject,
-        scopes=frozenset(scope.split()),
-        customer_id=customer_id,
-        expires_at=float(claims["exp"]),
-    )
-
-
-def _read_keys(path: Path) -> dict[str, tuple[Any, str]]:
     try:
-        documents = json.loads(path.read_bytes())["keys"]
-        keys = dict(_key(document, number) for number, document in enumerate(documents) if _signs(document))
-    except (OSError, ValueError, KeyError, TypeError, jwt.PyJWTError):
-        raise ConfigurationError("CUSTOMER_CONTEXT_AUTH_JWKS_FILE: this is not a JSON Web Key Set.") from None
-    if not keys:
-        raise ConfigurationError(
-            "CUSTOMER_CONTEXT_AUTH_JWKS_FILE: no key in it can check RS256, ES256 or HS256 signatures."
-        )
-    return keys
+        return _principal_of(verifier.claims_of(token.strip(" ")))
+    except BadToken:
+        raise _bad_token() from None
 
 
-def _signs(document: Mapping[str, Any]) -> bool:
-    algorithm = _BY_KEY_TYPE.get(document["kty"])
-    fits = document.get("alg", algorithm) == algorithm and document.get("use", "sig") == "sig"
-    return algorithm is not None and fits and (algorithm != "ES256" or document.get("crv") == "P-256")
+def _keys_of(settings: Settings) -> Keys | None:
+    """The keys that the settings name; None while HTTP is open."""
+    if settings.auth_jwt_secret is not None:
+        return SharedSecret(settings.auth_jwt_secret.get_secret_value())
+    return None if settings.auth_jwks_file is None else JwksFile(settings.auth_jwks_file)
 
 
-def _key(document: Mapping[str, Any], number: int) -> tuple[str, tuple[Any, str]]:
-    algorithm = _BY_KEY_TYPE[document["kty"]]
-    key = jwt.PyJWK(dict(document), algorithm=algorithm).key
-    if algorithm == "RS256" and not hasattr(key, "verify"):
-        key = key.public_key()
-    if algorithm == "HS256" and len(key) < 32:
-        raise ValueError("a shared key needs at least 32 bytes")
-    return str(document.get("kid", f"#{number}")), (key, algorithm)
+def _principal_of(claims: Claims) -> Principal:
+    return Principal(
+        subject=claims.sub,
+        scopes=frozenset(claims.scope.split()),
+        customer_id=None if isinstance(claims.customer_id, msgspec.UnsetType) else claims.customer_id,
+        expires_at=claims.exp + LEEWAY_SECONDS,
+    )
 
 
 def _challenge(error: str = "", scope: str = "") -> dict[str, str]:
@@ -200,6 +233,6 @@ def _bad_token() -> Problem:
 def _too_little(access: Access) -> Problem:
     return Problem(
         "FORBIDDEN",
-        f"The token does not allow this; {access.value} does.",
+        f"The token lacks the scope {access.value}.",
         headers=_challenge("insufficient_scope", access.value),
     )

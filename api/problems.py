@@ -1,18 +1,20 @@
-"""Errors of the HTTP API: RFC 9457 problem documents.
+"""Errors of the HTTP API as problem documents (RFC 9457).
 
 Rules:
-- Every error has a code; the contract's table gives a code its status.
-- A problem says what is wrong with which field, never the value: no personal data leaves here.
+- Every error has a code. STATUS_OF_CODE gives its status, as the contract's table does.
+- A problem names the wrong field and the fault, never the value, because values are personal data.
 """
 
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
+from itertools import islice
 
 import msgspec
 from aiohttp import web
 
-from api.contracts import FieldErrorView, ProblemView, encode
+from api.views import FieldErrorView, ProblemView, encode
 from worker.domain.rejections import RejectionCode
+from worker.wire.limits import MOST_ERRORS
 from worker.wire.results import CommandResult
 
 PROBLEM_JSON = "application/problem+json"
@@ -23,18 +25,20 @@ STATUS_OF_CODE: Mapping[str, int] = {
     RejectionCode.CUSTOMER_NOT_FOUND: 404,
     RejectionCode.ADDRESS_NOT_FOUND: 404,
     RejectionCode.PAYMENT_METHOD_NOT_FOUND: 404,
+    RejectionCode.REDEMPTION_NOT_FOUND: 404,
     RejectionCode.CUSTOMER_ALREADY_EXISTS: 409,
     RejectionCode.CUSTOMER_EMAIL_EXISTS: 409,
     RejectionCode.STATUS_TRANSITION_NOT_ALLOWED: 409,
     RejectionCode.CUSTOMER_NOT_ACTIVE: 409,
     RejectionCode.ADDRESS_EXISTS: 409,
     RejectionCode.ADDRESS_LIMIT_REACHED: 409,
+    RejectionCode.PAYMENT_METHOD_LIMIT_REACHED: 409,
     RejectionCode.INSUFFICIENT_POINTS: 409,
     RejectionCode.MEMBERSHIP_DOWNGRADE_NOT_ALLOWED: 409,
     RejectionCode.CUSTOMER_ERASED: 410,
     RejectionCode.VERSION_CONFLICT: 412,
     RejectionCode.IDEMPOTENCY_CONFLICT: 422,
-    # Codes of HTTP alone.
+    # Codes that only HTTP has.
     "UNAUTHENTICATED": 401,
     "FORBIDDEN": 403,
     "NOT_FOUND": 404,
@@ -43,6 +47,8 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "REQUEST_TIMEOUT": 408,
     "BODY_TOO_LARGE": 413,
     "UNSUPPORTED_MEDIA_TYPE": 415,
+    "EXPECTATION_FAILED": 417,
+    "MISDIRECTED_REQUEST": 421,
     "INTERNAL_ERROR": 500,
     "UNAVAILABLE": 503,
 }
@@ -51,7 +57,15 @@ _CODE_OF_STATUS = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "BODY_TOO_L
 
 
 class Problem(Exception):
-    """An error answer on its way out. code: a key of STATUS_OF_CODE; detail holds no personal data."""
+    """An error that becomes a problem document.
+
+    Args:
+        code: a key of STATUS_OF_CODE.
+        detail: a sentence without personal data, or empty.
+        errors: pairs of field and fault.
+        headers: further headers of the answer. A 503 has Retry-After in any case.
+        reasons: why the worker is not ready; None for any other problem.
+    """
 
     def __init__(
         self,
@@ -66,12 +80,14 @@ class Problem(Exception):
         self.code = str(code)
         self.status = STATUS_OF_CODE[code]
         self.detail = detail
-        self.errors = tuple(FieldErrorView(field, word) for field, word in errors)
+        self.errors = tuple(FieldErrorView(field, word) for field, word in islice(errors, MOST_ERRORS))
         self.headers = dict(headers or {})
+        if self.status == 503:
+            self.headers.setdefault("Retry-After", str(RETRY_SECONDS))
         self.reasons = reasons
 
     def response(self) -> web.Response:
-        """The answer, with Retry-After where trying again helps."""
+        """The answer."""
         view = ProblemView(
             title=HTTPStatus(self.status).phrase,
             status=self.status,
@@ -80,24 +96,28 @@ class Problem(Exception):
             errors=self.errors,
             reasons=msgspec.UNSET if self.reasons is None else self.reasons,
         )
-        headers = {"Cache-Control": "no-store", **self.headers}
-        if self.status == 503:
-            headers.setdefault("Retry-After", str(RETRY_SECONDS))
-        return web.Response(body=encode(view), status=self.status, content_type=PROBLEM_JSON, headers=headers)
+        return web.Response(
+            body=encode(view), status=self.status, content_type=PROBLEM_JSON, headers=self.headers
+        )
 
 
 def invalid(*errors: tuple[str, str]) -> Problem:
-    """VALIDATION_FAILED with (field, code) pairs."""
+    """The problem VALIDATION_FAILED. errors: pairs of field and fault."""
     return Problem(RejectionCode.VALIDATION_FAILED, "The request is not valid.", errors=errors)
 
 
 def unavailable(detail: str) -> Problem:
-    """Nothing happened and nothing is known; the client should try again."""
+    """503. The client should try again, a write with the same Idempotency-Key."""
     return Problem("UNAVAILABLE", detail)
 
 
+def owner_away() -> Problem:
+    """503: the worker that owns the customer cannot be reached. No command was produced."""
+    return unavailable("The worker that owns this customer is not available right now.")
+
+
 def of_result(result: CommandResult) -> Problem:
-    """The problem that a rejected command is answered with."""
+    """The problem with which a rejected command is answered."""
     code = result.code if isinstance(result.code, str) else "INTERNAL_ERROR"
     errors = () if isinstance(result.errors, msgspec.UnsetType) else result.errors
     detail = result.detail if isinstance(result.detail, str) else ""
@@ -109,7 +129,7 @@ def of_result(result: CommandResult) -> Problem:
 
 
 def of_http_exception(error: web.HTTPException) -> Problem:
-    """What aiohttp itself refuses: unknown routes, methods, bodies over the limit."""
+    """The problem for an error of aiohttp: an unknown route, a wrong method, or a body over the limit."""
     code = _CODE_OF_STATUS.get(error.status)
     if code is None:
         return Problem("INTERNAL_ERROR") if error.status >= 500 else Problem("VALIDATION_FAILED")

@@ -1,7 +1,7 @@
-"""command_results: customerId, commandId -> the first result and what the command said; kept at least 7 days.
+"""command_results: customerId, commandId -> the first result and a fingerprint of the command; kept at least 7 days.
 
-What it said is a hash, which whoever guesses name and email can find again: an erasure takes it away, and the result
-stays.
+The fingerprint is a hash. Somebody who guesses a name and an email could confirm them with it. So an erasure removes the
+fingerprint and keeps the result.
 """
 
 import msgspec
@@ -15,14 +15,14 @@ FORGOTTEN = ""  # in place of the fingerprint once the customer is erased
 
 
 class RememberedResult(msgspec.Struct, frozen=True):
-    """fingerprint: of type and data, so that a reuse of the id is recognised; at: ms since 1970 UTC."""
+    """One row. fingerprint: hash of type and data, which detects a reused id; at: ms since 1970 UTC."""
 
     fingerprint: str
     at: int
     result: CommandResult
 
     def answers(self, command_type: str | None, fingerprint: str) -> bool:
-        """Whether a command with this commandId is the one that was answered: by its type alone once it is forgotten."""
+        """Whether a command with this commandId is the answered one. Once forgotten, only its type is compared."""
         if self.fingerprint == FORGOTTEN:
             return self.result.command_type == command_type
         return self.fingerprint == fingerprint
@@ -49,13 +49,50 @@ def put(unit: Unit, remembered: RememberedResult) -> None:
     unit.put(COMMAND_RESULTS, compound(result.customer_id, result.command_id), _encode(remembered))
 
 
-def forget(unit: Unit, customer_id: str) -> None:
-    """Take away what all commands of the customer said; their results stay."""
-    for key, raw in list(unit.scan(COMMAND_RESULTS, compound(customer_id, ""))):
+def forget(unit: Unit, customer_id: str, after: str, limit: int) -> str | None:
+    """Remove the fingerprints of a customer's commands, step by step; their results stay.
+
+    Args:
+        unit: the unit of work of the batch.
+        customer_id: the erased customer.
+        after: the return value of the last call. Empty for the first call, which also covers results of this batch.
+        limit: the most committed results that this call reads.
+
+    Returns:
+        The last commandId that was read; None when none is left.
+    """
+    prefix = compound(customer_id, "")
+    changed = unit.changes.get(COMMAND_RESULTS, {})
+    for key in [] if after else [key for key in changed if key.startswith(prefix)]:
+        _forget_one(unit, key, changed[key])
+    for count, (key, raw) in enumerate(unit.committed_after(COMMAND_RESULTS, prefix + after.encode()), 1):
+        if not key.startswith(prefix):
+            return None
+        if key not in changed:
+            _forget_one(unit, key, raw)
+        if count == limit:
+            return key[len(prefix) :].decode()
+    return None
+
+
+def drop(unit: Unit, customer_id: str, after: str, limit: int) -> str | None:
+    """Delete the results that `forget` would read, because it failed on one. Arguments and return as in `forget`."""
+    prefix = compound(customer_id, "")
+    for count, (key, _) in enumerate(unit.committed_after(COMMAND_RESULTS, prefix + after.encode()), 1):
+        if not key.startswith(prefix):
+            return None
+        unit.put(COMMAND_RESULTS, key, None)
+        if count == limit:
+            return key[len(prefix) :].decode()
+    return None
+
+
+def _forget_one(unit: Unit, key: bytes, raw: bytes | None) -> None:
+    if raw is not None:
         forgotten = msgspec.structs.replace(_decode(raw), fingerprint=FORGOTTEN)
         unit.put(COMMAND_RESULTS, key, _encode(forgotten))
 
 
 def answered_at(value: bytes) -> int:
-    """RememberedResult.at of a stored value, for who need not look at the rest of it."""
+    """RememberedResult.at of a stored value, decoded without the other fields."""
     return _decode_at(value).at

@@ -1,4 +1,4 @@
-"""customers: customerId -> CustomerRow (JSON): the customer, or what is known of one who is not registered yet."""
+"""customers: customerId -> CustomerRow (JSON). A row may exist before its customer is registered."""
 
 from collections import OrderedDict
 
@@ -7,19 +7,20 @@ import msgspec
 from tables.rows import Rows
 from worker.domain.days import Days
 from worker.domain.state import CustomerRow
+from worker.domain.values import MembershipLevel
 from worker.engine.unit import Table, Unit
 
 CUSTOMERS = Table("customers", b"C")
 
-_KEPT_BYTES = 2 << 20  # of decoded rows a partition, counted as JSON; in memory they are twice as large
-_ROW_BYTES = 300  # an empty one counts too
+_CACHE_BYTES = 2 << 20  # decoded rows per partition, counted as JSON; in memory they take twice as much
+_ROW_BYTES = 300  # added per row, so that empty rows count, too
 
 _encode = msgspec.json.Encoder().encode
 _decode_row = msgspec.json.Decoder(CustomerRow).decode
 
 
 def decode(value: bytes) -> CustomerRow:
-    """The row of a stored value, also of one that an earlier version stored."""
+    """The row of a stored value. It also reads the form that earlier versions stored."""
     try:
         return _decode_row(value)
     except msgspec.ValidationError:
@@ -37,16 +38,40 @@ def _decode_with_days_as_object(value: bytes) -> CustomerRow:
     return msgspec.convert(row, CustomerRow)
 
 
+class Standing(msgspec.Struct, frozen=True, gc=False):
+    """The few fields of a customer that say what it has reached. They have the names of worker.domain.state.Customer."""
+
+    level: MembershipLevel = MembershipLevel.STANDARD
+    vip_since: int | None = None
+    points: int = 0
+    debt: int = 0
+    version: int = 0
+    erased: bool = False
+
+
+class _StandingRow(msgspec.Struct, gc=False):
+    customer: Standing | None = None
+
+
+_decode_standing = msgspec.json.Decoder(_StandingRow).decode
+
+
+def standing(value: bytes) -> Standing | None:
+    """The standing of the customer in a stored value; None while nobody is registered. It skips all other fields."""
+    return _decode_standing(value).customer
+
+
 def read(rows: Rows, customer_id: str) -> CustomerRow | None:
     """A fresh copy of the row, or None."""
     raw = rows.get(CUSTOMERS, customer_id.encode())
     return None if raw is None else decode(raw)
 
 
-class _Kept:
-    """Decoded rows that batches of one partition leave for each other, the latest read or changed last.
+class _RowCache:
+    """A cache of decoded rows that outlives a batch, in the order in which they were decoded or written.
 
-    The bound is one of bytes, for a row grows with the days on which its customer ordered.
+    A read does not move a row, so this is no LRU cache. The bound is in bytes, because a row grows with the days on
+    which its customer ordered.
     """
 
     def __init__(self) -> None:
@@ -62,8 +87,8 @@ class _Kept:
         self._sizes[customer_id] = size
 
     def shrink(self) -> None:
-        """Let go of what was longest out of use, down to the bound."""
-        while self._bytes > _KEPT_BYTES:
+        """Drop the rows that were decoded or written longest ago, down to the bound."""
+        while self._bytes > _CACHE_BYTES:
             customer_id, _ = self.rows.popitem(last=False)
             self._bytes -= self._sizes.pop(customer_id)
 
@@ -71,23 +96,23 @@ class _Kept:
 class CustomerRows:
     """The rows of one batch: decoded once, shared by all its inputs, and written once when the batch ends.
 
-    Rows stay decoded for the batches that follow, up to a bound: who orders once often orders again.
+    Rows stay decoded for later batches, up to a bound, because a customer who orders often orders again.
     """
 
     def __init__(self, unit: Unit) -> None:
         self._unit = unit
-        self._kept: _Kept = unit.kept.setdefault(CUSTOMERS.name, _Kept())
-        self._kept.shrink()
-        self._rows: OrderedDict[str, CustomerRow] = self._kept.rows
+        self._cache: _RowCache = unit.carried.setdefault(CUSTOMERS.name, _RowCache())
+        self._cache.shrink()
+        self._rows: OrderedDict[str, CustomerRow] = self._cache.rows
         self._changed: dict[str, CustomerRow] = {}
 
     def row(self, customer_id: str) -> CustomerRow:
-        """The row; an empty one for a customer never heard of."""
+        """The row; an empty row for an unknown customer."""
         row = self._rows.get(customer_id)
         if row is None:
             raw = self._unit.get(CUSTOMERS, customer_id.encode())
             row = CustomerRow() if raw is None else decode(raw)
-            self._kept.put(customer_id, row, len(raw or b""))
+            self._cache.put(customer_id, row, len(raw or b""))
         return row
 
     def changed(self, customer_id: str, row: CustomerRow) -> None:
@@ -99,6 +124,6 @@ class CustomerRows:
         empty = CustomerRow()
         for customer_id, row in self._changed.items():
             value = None if row == empty else _encode(row)
-            self._kept.put(customer_id, row, len(value or b""))
+            self._cache.put(customer_id, row, len(value or b""))
             self._unit.put(CUSTOMERS, customer_id.encode(), value)
         return list(self._changed)

@@ -1,4 +1,4 @@
-"""email_claims: hash of the normalised email -> who owns it. Partitioned by that hash; no email in it."""
+"""email_claims: hash of the normalised email -> its owner. Partitioned by that hash. It contains no email."""
 
 import msgspec
 
@@ -9,7 +9,7 @@ EMAIL_CLAIMS = Table("email_claims", b"E")
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """claim_id: the commandId that claimed it; a release must name it."""
+    """The owner of an email. claim_id: the commandId that claimed it; a release must name the same one."""
 
     customer_id: str
     claim_id: str

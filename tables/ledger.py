@@ -1,51 +1,187 @@
-"""ledger: customerId, kind, id -> LedgerLine (JSON array): what counted, for ever. Kinds are worker.domain.state's."""
+"""ledger: customerId, kind, id -> LedgerLine (JSON array). Rows are never deleted. Kinds are worker.domain.state's.
 
-from collections.abc import Iterator
+It has two indexes:
+- By customer and time, in two parts: lines that changed points, and orders that did not. So the points history and the
+  orders of a time range are read without the customer's other lines.
+- By customer and version, with the kind and the id of each line: all lines, and those that raised the level. Lines that
+  an earlier version of the program wrote do not know their version, and are not in it.
+"""
+
+from collections.abc import Callable, Iterator
+from heapq import merge
+from itertools import islice
 
 import msgspec
 
+from tables import day_totals
 from tables.rows import Rows, compound
-from worker.domain.state import ORDER, LedgerLine
+from worker.domain.state import ORDER, HistoryKey, LedgerLine, PastOrder, VersionEntry
 from worker.engine.unit import Table, Unit
 
-LEDGER = Table("ledger", b"L")
+Entry = tuple[str, str, LedgerLine]
+"""kind, id and line."""
+
+_MOVED, _EARNED_NOTHING = "P", "O"
+_ALL, _LEVELS = "V", "U"
+# Added to times (1900 to 9999), and to sequences and versions, so that all have the same number of digits.
+_TIME_BASE, _SEQUENCE_BASE = 2 * 10**15, 10**10
+_TIME_DIGITS = 16
+_END = b"\xff"
+_ORDER = f"{ORDER}\0".encode()
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(LedgerLine).decode
+decode = msgspec.json.Decoder(LedgerLine).decode
+"""The line of a stored value."""
+
+
+def parts(key: bytes) -> tuple[str, str, str]:
+    """customerId, kind and id of a stored key."""
+    customer_id, kind, line_id = key.decode().split("\0")
+    return customer_id, kind, line_id
+
+
+def _index_key(customer_id: str, line: LedgerLine) -> bytes:
+    """The index's key: customerId, whether points changed, time and sequence.
+
+    Lines of the same time are in the order in which they counted. An input that changes points publishes events, which
+    raise the sequence.
+    """
+    part = _MOVED if line.points else _EARNED_NOTHING
+    return f"{customer_id}\0{part}{line.occurred_at + _TIME_BASE}{line.sequence + _SEQUENCE_BASE}".encode()
+
+
+def _tail(key: HistoryKey) -> bytes:
+    """The part of the index's key that holds time and sequence."""
+    return b"%d%d" % (key.occurred_at + _TIME_BASE, key.sequence + _SEQUENCE_BASE)
+
+
+def _version_key(customer_id: str, part: str, version: int) -> bytes:
+    return f"{customer_id}\0{part}{version + _SEQUENCE_BASE}".encode()
+
+
+def _derive(key: bytes, value: bytes) -> list[tuple[Table, bytes, bytes]]:
+    """The rows of the indexes for a stored line."""
+    found: list[tuple[Table, bytes, bytes]] = []
+    customer_id, kind, line_id = parts(key)
+    _index(lambda *row: found.append(row), customer_id, kind, line_id, decode(value))
+    return found
+
+
+def _index(
+    put: Callable[[Table, bytes, bytes], None], customer_id: str, kind: str, line_id: str, line: LedgerLine
+) -> None:
+    """Call put with each row of the indexes for a line. A row holds kind and id of the line, of an order its amount too.
+
+    With the amount, the orders of a day are read without a look-up of each line.
+    """
+    named = f"{kind}\0{line_id}".encode()
+    if kind == ORDER:
+        amount = f"\0{line.amount}\0{line.currency}".encode()
+        put(LEDGER_INDEX, _index_key(customer_id, line), named + amount)
+    elif line.points:
+        put(LEDGER_INDEX, _index_key(customer_id, line), named)
+    change = line.change
+    if change is not None:
+        put(LEDGER_VERSIONS, _version_key(customer_id, _ALL, change.version), named)
+        if change.details is not None and change.details.upgrade is not None:
+            put(LEDGER_VERSIONS, _version_key(customer_id, _LEVELS, change.version), named)
+
+
+def _past_order(occurred_at: int, named: bytes) -> PastOrder:
+    _, _, rest = named.split(b"\0", 2)
+    if rest.startswith(b"["):  # an earlier version of the program wrote the whole line
+        line = decode(rest)
+        return PastOrder(occurred_at, line.amount, line.currency)
+    amount, currency = rest.decode().split("\0")
+    return PastOrder(occurred_at, int(amount), currency)
+
+
+LEDGER_INDEX = Table("ledger_index", b"l")
+LEDGER_VERSIONS = Table("ledger_versions", b"v")
+LEDGER = Table("ledger", b"L", (LEDGER_INDEX, LEDGER_VERSIONS), _derive)
 
 
 class CustomerLedger:
-    """The lines of one customer. Fulfils worker.domain.state.Ledger."""
+    """The lines of one customer. Implements worker.domain.state.Ledger."""
 
     def __init__(self, rows: Rows, customer_id: str) -> None:
         self._rows = rows
         self._customer_id = customer_id
 
     def line(self, kind: str, line_id: str) -> LedgerLine | None:
+        """The line of that kind and id, or None."""
         raw = self._rows.get(LEDGER, _key(self._customer_id, kind, line_id))
-        return None if raw is None else _decode(raw)
+        return None if raw is None else decode(raw)
 
-    def orders(self) -> list[tuple[str, LedgerLine]]:
-        return [
-            (line_id, line) for kind, line_id, line in self._scan(ORDER.encode() + b"\0") if kind == ORDER
-        ]
+    def orders_before(self, end: int, first: int) -> Iterator[PastOrder]:
+        """Iterate over counted orders from `first` (included) to `end` (excluded), the latest first. Both in ms."""
+        below = b"%d" % (end + _TIME_BASE)
+        parts = (self._part(part, below) for part in (_MOVED, _EARNED_NOTHING))
+        for index_key, value in merge(*parts, reverse=True):
+            occurred_at = int(index_key[:_TIME_DIGITS]) - _TIME_BASE
+            if occurred_at < first:
+                return
+            if value.startswith(_ORDER):
+                yield _past_order(occurred_at, value)
 
-    def lines(self) -> list[tuple[str, str, LedgerLine]]:
-        """Every line as (kind, id, line)."""
-        return list(self._scan(b""))
+    def old_days(self, kind: str, currency: str, first: int, last: int) -> dict[int, int]:
+        """Minor units per day, first to last, of the days that the customer's row no longer keeps."""
+        return day_totals.read(self._rows, self._customer_id, kind, currency, first, last)
 
-    def _scan(self, prefix: bytes) -> Iterator[tuple[str, str, LedgerLine]]:
-        mine = compound(self._customer_id, "")
-        for key, value in self._rows.scan(LEDGER, mine + prefix):
-            kind, line_id = key[len(mine) :].decode().split("\0")
-            yield kind, line_id, _decode(value)
+    def newest(self, limit: int, before: HistoryKey | None = None) -> list[Entry]:
+        """The latest lines that changed points, by time of occurrence, then by sequence, the latest first.
+
+        Args:
+            limit: the most lines.
+            before: only lines with smaller keys; None for all.
+        """
+        below = _END if before is None else _tail(before)
+        return [self._entry(value) for _, value in islice(self._part(_MOVED, below), limit)]
+
+    def versions(self, first: int, last: int) -> list[VersionEntry]:
+        """The lines of the versions from `first` to `last`, both included, the latest first.
+
+        Versions that an earlier version of the program made have none.
+        """
+        prefix, end = (
+            compound(self._customer_id, ""),
+            _version_key(self._customer_id, _ALL, last + 1),
+        )
+        found = []
+        for key, named in self._rows.before(LEDGER_VERSIONS, prefix + _ALL.encode(), end):
+            version = int(key[len(prefix) + 1 :]) - _SEQUENCE_BASE
+            if version < first:
+                break
+            found.append(VersionEntry(version, *self._entry(named)))
+        return found
+
+    def last_upgrade(self) -> VersionEntry | None:
+        """The line that gave the customer the level; None for the first level, or where no line says it."""
+        prefix = compound(self._customer_id, _LEVELS)
+        for key, named in self._rows.before(LEDGER_VERSIONS, prefix, prefix + _END):
+            return VersionEntry(int(key[len(prefix) :]) - _SEQUENCE_BASE, *self._entry(named))
+        return None
+
+    def _entry(self, named: bytes) -> Entry:
+        kind, line_id = named.decode().split("\0")[:2]
+        raw = self._rows.get(LEDGER, _key(self._customer_id, kind, line_id))
+        if raw is None:
+            raise ValueError("an index names a ledger line that is missing")
+        return kind, line_id, decode(raw)
+
+    def _part(self, part: str, below: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """(time and sequence, value) of one part of the index, descending. below: the end of the greatest key."""
+        prefix = compound(self._customer_id, part)
+        for key, value in self._rows.before(LEDGER_INDEX, prefix, prefix + below):
+            yield key[len(prefix) :], value
 
 
 def _key(customer_id: str, kind: str, line_id: str) -> bytes:
-    """As compound makes it, in half the time: every order asks twice."""
+    """The same key as `compound` returns, in half the time, because every order needs two."""
     return f"{customer_id}\0{kind}\0{line_id}".encode()
 
 
 def put(unit: Unit, customer_id: str, kind: str, line_id: str, line: LedgerLine) -> None:
     """Write a line."""
     unit.put(LEDGER, _key(customer_id, kind, line_id), _encode(line))
+    _index(unit.put_derived, customer_id, kind, line_id, line)

@@ -1,5 +1,1 @@
-"""The composition root: settings in, a running worker out. Only the console imports it."""
-
-from worker.app.run import run
-
-__all__ = ["run"]
+"""The composition root: it builds and runs a worker from its settings. Only the console imports it."""

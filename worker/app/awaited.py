@@ -1,4 +1,7 @@
-"""Who waits for which command's result. One event loop; resolved after the result's transaction is visible locally."""
+"""Futures of command results for HTTP requests that wait.
+
+A future is resolved once the result's transaction is committed and visible locally. All calls come from one event loop.
+"""
 
 import asyncio
 from collections import defaultdict
@@ -14,31 +17,35 @@ class AwaitedResults:
     def __init__(self) -> None:
         self._waiting: dict[tuple[str, str], list[asyncio.Future[CommandResult]]] = defaultdict(list)
 
-    async def result(self, customer_id: str, command_id: str, within: float) -> CommandResult | None:
-        """The command's next committed result; None after that many seconds. Raises NotOwned if the partition leaves."""
+    def expect(self, customer_id: str, command_id: str) -> asyncio.Future[CommandResult]:
+        """A future of the command's next committed result.
+
+        It raises NotOwned when the partition is revoked. The caller cancels it when it stops waiting.
+        """
         key = (customer_id, command_id)
         future: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
         self._waiting[key].append(future)
-        try:
-            async with asyncio.timeout(within):
-                return await future
-        except TimeoutError:
-            return None
-        finally:
+
+        def forget(done: asyncio.Future[CommandResult]) -> None:
+            if not done.cancelled():
+                done.exception()  # else asyncio logs an exception that nobody retrieved
             futures = self._waiting[key]
-            futures.remove(future)
+            futures.remove(done)
             if not futures:
                 del self._waiting[key]
 
+        future.add_done_callback(forget)
+        return future
+
     def resolve(self, results: Iterable[CommandResult]) -> None:
-        """Hand out committed results."""
+        """Resolve the futures that wait for these committed results."""
         for result in results:
             for future in self._waiting.get((result.customer_id, result.command_id), ()):
                 if not future.done():
                     future.set_result(result)
 
     def abandon(self) -> None:
-        """The partitions leave: nobody here will see these results."""
+        """End all futures with NotOwned, because the partitions are revoked."""
         for futures in self._waiting.values():
             for future in futures:
                 if not future.done():

@@ -1,4 +1,4 @@
-"""How this process holds memory: one heap, and little work for the garbage collector."""
+"""Memory settings of the process: one malloc arena, returned heap pages, and fewer garbage collections."""
 
 import ctypes
 import gc
@@ -7,10 +7,10 @@ _M_ARENA_MAX = -8  # of glibc's malloc.h
 
 
 def share_one_heap() -> None:
-    """Let all threads take from one heap; call it before there are others.
+    """Make all threads allocate from one heap (malloc arena). Call it before other threads start.
 
-    glibc would give each thread one of its own, and what Kafka's records leave free in one is of no use to the others:
-    266 MB fell to 245 at the same CPU an order. Other C libraries have one heap anyway.
+    By default glibc gives each thread an arena of its own. Memory that is free in one arena is of no use to the others.
+    With one arena 266 MB fell to 245 MB at the same CPU per order. With another C library this does nothing.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -18,10 +18,10 @@ def share_one_heap() -> None:
 
 
 def give_back() -> None:
-    """Give free pages of that heap back to the system: 2 to 5 ms, in which no thread can take any.
+    """Return free pages of the heap to the system (malloc_trim). Takes 2 to 5 ms, and no thread can allocate meanwhile.
 
-    Buffers that come and go, most of all RocksDB's, leave holes between what stays. A worker under load soon takes
-    most of it again; but without this its heap went on growing through the half hour of a soak.
+    Short-lived buffers, above all RocksDB's, fragment the heap. A worker under load soon allocates most of the pages
+    again. Without this call the heap kept growing during a soak run of half an hour.
     """
     malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if malloc_trim is not None:
@@ -29,7 +29,10 @@ def give_back() -> None:
 
 
 def quieten_gc() -> None:
-    """What was imported stays; a batch makes few cycles. Saves a quarter of the CPU (DESIGN, section 9)."""
+    """Exclude all imported objects from garbage collection, and collect less often, because batches make few cycles.
+
+    It saves a quarter of the CPU (docs/architecture.md#memory-and-cpu).
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 50)

@@ -1,56 +1,87 @@
-"""Starting a worker: topics, stores, engine, Faust, HTTP; and ending with an exit code."""
+"""Starts a worker (topics, stores, engine, Faust, HTTP), and returns its exit code."""
 
 import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
 from aiohttp.web import AppRunner, TCPSite
 from mode import Service
 
-from agents.batch import Batch, Routing
+from agents.batch import Batch
 from agents.processor import Processor
+from agents.routing import Routing
 from api import app as api
+from api.dispatch import refuse_unreadable
 from tables import needed
-from worker import admin, metrics
 from worker.app import memory, slots
 from worker.app.live_gateway import LiveGateway
-from worker.engine import guard
+from worker.engine import patches
 from worker.engine.engine import Engine
+from worker.engine.exits import ExitCode, die
 from worker.engine.faust_app import build
-from worker.engine.faust_worker import EngineWorker
-from worker.engine.hooks import EngineApp
-from worker.engine.partition import POSITIONS
-from worker.engine.store import MemoryStores, RocksStores, Stores
+from worker.engine.isolation import ISOLATION
+from worker.engine.lanes import Pace
+from worker.engine.patches.app import EngineApp
+from worker.engine.patches.faust_worker import EngineWorker
+from worker.engine.store import MemoryStores, RocksStores, Store, Stores
+from worker.engine.transaction import METADATA_MAX_AGE_MS
+from worker.engine.unit import POSITIONS
+from worker.engine.watchdog import Watchdog
+from worker.kafka import admin
+from worker.kafka.topics import Catalogue
+from worker.membership import Member
+from worker.observability import metrics
+from worker.observability.spans import spans_from_environment
+from worker.operations import application, lost_topics
+from worker.operations.patience import until_done
+from worker.release import DATA_FORMAT
 from worker.settings import Settings
-from worker.spans import spans_from_environment
-from worker.topics import Catalogue
 from worker.wire.rules_file import load_rules
 
 log = structlog.get_logger(__name__)
 
 _GROUP_OFFSETS_EVERY_S = 5.0
 _GIVE_BACK_EVERY_S = 30.0
+_HELD_LOOP_S = (
+    10.0  # independent of Kafka's time-outs, because code that awaits Kafka yields to the event loop
+)
 
 
 def run(settings: Settings, bootstrap: str) -> int:
-    """Run a worker until it is told to stop. Returns the process's exit code.
+    """Run a worker until it is told to stop.
 
-    Raises TopicMismatch, RulesFileError or guard.UnknownVersion before anything has started.
+    Args:
+        settings: the worker's settings.
+        bootstrap: Kafka's bootstrap servers.
+
+    Returns:
+        The process's exit code.
+
+    Raises:
+        ConfigurationError: a setting, or a file that it names, cannot be used.
+        RulesFileError: the rules file cannot be used.
+        TopicMismatch: an existing topic has another partition count.
+        UnknownVersion: an installed library has another version than the patches are written for.
     """
-    guard.check()
+    patches.install(refuse_unreadable)
     memory.share_one_heap()
     catalogue = settings.catalogue()
     rules = load_rules(settings.rules_file)
     client = settings.kafka_client(bootstrap)
-    _ensure_topics(settings, client, catalogue)
-    slot = slots.take(settings.data_dir / "store") if settings.store == "rocksdb" else None
+    port = settings.web_port or _free_port(settings.web_host)
+    me = application.myself(settings, rules, settings.public_url(port))
+    routing = Routing(catalogue, settings.partitions, ce_type=settings.ce_type_header)
+    gateway = LiveGateway(catalogue, routing, me)
+    parts, tls = api.build(settings, gateway, rules), settings.web_ssl_context()
+    routing.limits = asyncio.run(
+        until_done(lambda: _prepare(settings, client, catalogue, me), settings.start_patience_s)
+    )
+    slot = slots.take(settings.stores_dir) if settings.stores_dir is not None else None
     stores: Stores = RocksStores(slot.path) if slot else MemoryStores()
-    routing = Routing(catalogue, settings.partitions)
-    gateway = LiveGateway(catalogue, routing)
     inputs = {
         "commands": routing.commands,
         "orders": routing.orders,
@@ -63,81 +94,123 @@ def run(settings: Settings, bootstrap: str) -> int:
     processor = Processor(routing, rules, _counted(gateway, routing), begin_span=spans_from_environment())
     engine = Engine(
         app_id=settings.app_id,
-        client=client,
+        client=client
+        | {
+            "request_timeout_ms": settings.kafka_request_timeout_s * 1_000,
+            "metadata_max_age_ms": METADATA_MAX_AGE_MS,
+        },
         stores=stores,
         tables=needed(payment_join=settings.payment_join),
         inputs=tuple(inputs.values()),
         prompt=routing.prompt,
         process=processor,
         sweep=processor.sweep,
+        pace=Pace(deadline_s=settings.batch_deadline_s),
+        transaction_timeout_ms=settings.transaction_timeout_s * 1_000,
         observer=metrics.EngineMetrics(),
+        inspect=lambda store: _inspect(store, gateway, me),
+        may_take=gateway.rules.may_take,
+        remember_loss=processor.remember_loss,
     )
-    port = settings.web_port or _free_port(settings.web_host)
-    url = settings.public_url(port)
-    parts = api.build(settings, gateway, rules.currency)
-    web = {"web_port": port, "canonical_url": url, "web_application_options": parts.application_options()}
-    app = build(settings, bootstrap, engine, inputs, web)
+    web = {
+        "web_port": port,
+        "web_ssl_context": tls,
+        "canonical_url": me.url,
+        "web_application_options": parts.application_options(),
+    }
+    app = build(settings, bootstrap, engine, inputs, web, me)
     app.mount(parts)
     gateway.attach(app, engine, client)
     metrics.watch_worker(gateway)
-    log.info("worker starts", url=url, partitions=settings.partitions)
-    return _execute(app, Companion(app, gateway, settings))
+    metrics.BUILD.info({"release": me.release, "commit": me.commit, "format": str(DATA_FORMAT)})
+    log.info(
+        "worker starts", url=me.url, partitions=settings.partitions, release=me.release, commit=me.commit
+    )
+    return _execute(app, Companion(app, gateway, settings, parts))
 
 
 def _counted(gateway: LiveGateway, routing: Routing) -> Callable[[Batch, list[str], int], None]:
-    """What the processor calls with each committed batch: whoever waits for its results, metrics, spans."""
+    """The function that the processor calls with each committed batch. It informs the gateway, metrics and spans."""
 
     def committed(batch: Batch, changed: list[str], inputs: int) -> None:
         gateway.committed(batch, changed, inputs)
         events = batch.unit.outbox.get((routing.events, batch.unit.partition), ())
-        metrics.count_output(events, batch.results, batch.dead_letters)
+        types = metrics.count_output(events, batch.results, batch.dead_letters)
+        gateway.published(batch.unit.partition, events, types)
         for end in batch.span_ends:
             end()
 
     return committed
 
 
-def _ensure_topics(settings: Settings, client: dict[str, Any], catalogue: Catalogue) -> None:
+def _inspect(store: Store, gateway: LiveGateway, me: Member) -> None:
+    """Look at a restored store before it is used."""
+    gateway.rules.remember(application.inspect(store, me))
+    gateway.restored(store)
+
+
+async def _prepare(
+    settings: Settings, client: dict[str, Any], catalogue: Catalogue, me: Member
+) -> Mapping[str, int]:
+    """Create and check the topics. Ends the process if an input topic or a changelog was lost.
+
+    Returns:
+        The largest record batch of each topic that existed before, in bytes.
+    """
+    await application.check(client, catalogue, me)
+    lost = await lost_topics.loss(client, catalogue, settings.stores_dir)
+    if lost is not None:
+        die(ExitCode.STORE_AHEAD, lost)
     tables = needed(payment_join=settings.payment_join)
-    topics = catalogue.all([table.name for table in (*tables, POSITIONS)])
-    report = asyncio.run(admin.ensure_topics(client, topics, settings.replication_factor))
+    topics = catalogue.all([table.name for table in (*tables, POSITIONS, ISOLATION)])
+    report = await admin.ensure_topics(client, topics, settings.replication_factor)
     for warning in report.warnings:
         log.warning("topic differs", what=warning)
+    return report.record_bytes
 
 
 def _execute(app: EngineApp, companion: "Companion") -> int:
     memory.quieten_gc()
     worker = EngineWorker(app, companion, loglevel="WARNING", override_logging=False)
+    worker.watchdog = Watchdog(_HELD_LOOP_S)
     worker.spinner = (
-        None  # it would write to the terminal, and above INFO set the root logger to DEBUG for good
+        None  # it writes to the terminal, and above INFO it sets the root logger to DEBUG permanently
     )
     try:
-        worker.execute_from_commandline()  # ends in SystemExit
+        worker.execute_from_commandline()  # always raises SystemExit
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 1
 
 
 class Companion(Service):
-    """What runs beside the app: the gateway's producer, metrics on a port of their own, group offsets for lag tools,
-    and giving memory back."""
+    """The services beside the app: the gateway, METRICS_PORT, group offsets for lag tools, and returning memory."""
 
-    logger = logging.getLogger("mode.worker")  # its talk about starting and stopping
+    logger = logging.getLogger("mode.worker")  # for mode's lines about starting and stopping
 
-    def __init__(self, app: EngineApp, gateway: LiveGateway, settings: Settings) -> None:
+    def __init__(self, app: EngineApp, gateway: LiveGateway, settings: Settings, parts: api.ApiParts) -> None:
         super().__init__()
         self._app = app
         self._gateway = gateway
         self._settings = settings
+        self._parts = parts
         self._metrics: AppRunner | None = None
 
     async def on_start(self) -> None:
-        await self._gateway.start()
+        """Start the gateway, and the metrics server if METRICS_PORT is set."""
+        await self._gateway.start(desk=self._settings.desk)
         if self._settings.metrics_port is not None:
-            self._metrics = AppRunner(api.metrics_application())
+            self._metrics = AppRunner(self._parts.metrics_application())
             await self._metrics.setup()
-            await TCPSite(self._metrics, self._settings.web_host, self._settings.metrics_port).start()
+            site = TCPSite(
+                self._metrics,
+                self._settings.web_host,
+                self._settings.metrics_port,
+                ssl_context=self._settings.web_ssl_context(),
+            )
+            await site.start()
 
     async def on_stop(self) -> None:
+        """Stop the metrics server and the gateway."""
         if self._metrics is not None:
             await self._metrics.cleanup()
         await self._gateway.stop()

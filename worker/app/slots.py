@@ -1,31 +1,33 @@
-"""Where a worker keeps its local stores: a slot of DATA_DIR/store that no other process holds.
+"""The folder of a worker's local stores: a numbered slot of DATA_DIR/store, locked by one process.
 
-Two workers on one machine may share DATA_DIR; each locks the first free slot, and a restarted worker finds its stores
-again. The lock dies with the process.
+Workers on one machine may share DATA_DIR, because each locks the first free slot. A restarted worker finds its stores
+again. The lock ends with the process.
 """
 
 import fcntl
 from pathlib import Path
 from typing import IO
 
+from worker.private_folders import make_private
+
 _SLOTS = 256
 
 
 class Slot:
-    """A locked folder."""
+    """A locked folder. path: the folder; lock: the open lock file, which holds the lock until it is closed."""
 
     def __init__(self, path: Path, lock: IO[bytes]) -> None:
         self.path = path
         self._lock = lock
 
     def release(self) -> None:
-        """Let another process have it."""
+        """Unlock the folder, so that another process can lock it."""
         self._lock.close()
 
 
 def take(root: Path) -> Slot:
-    """Lock the first free slot under root. Raises OSError where root cannot be written."""
-    root.mkdir(parents=True, exist_ok=True)
+    """Lock the first free slot under root. Raises OSError if root cannot be written or all slots are locked."""
+    make_private(root)
     for number in range(_SLOTS):
         path = root / str(number)
         path.mkdir(exist_ok=True)

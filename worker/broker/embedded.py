@@ -3,7 +3,7 @@
 Rules:
 - The broker never outlives its owner (supervisor.py), and keeps its data and its port across restarts.
 - One broker per data folder; several at once on one machine in different folders.
-- Whatever goes wrong at start is one BrokerError with a plain sentence.
+- Every failure at start is a BrokerError with a plain sentence.
 """
 
 import os
@@ -11,18 +11,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, cast
 
 from worker.broker import supervisor
+from worker.broker.downloads import Repository
 from worker.broker.errors import BrokerError
 from worker.broker.folder import DataFolder
 from worker.broker.jars import ensure_jars
 from worker.broker.ports import HOST, free_port, is_free, kafka_answers
-from worker.broker.server import Ports, java_command
+from worker.broker.server import Member, Ports, java_command
 
 START_TIMEOUT_S = 90.0
 STOP_GRACE_S = 5.0
@@ -32,25 +33,45 @@ _TRIES = 3
 _PORT_TAKEN = "Address already in use"
 
 
+def node_folders(data_dir: Path, count: int | None = None) -> list[Path]:
+    """The data folders of a cluster's nodes below a data folder; without a count, the existing ones."""
+    if count is None:
+        return sorted(data_dir.glob("node-*"))
+    return [data_dir / f"node-{number}" for number in range(1, count + 1)]
+
+
 def running_bootstrap(data_dir: Path) -> str | None:
-    """The address of the broker that runs in this data folder, started by any process; None if none does.
+    """The addresses of the broker or the nodes that run in this data folder, started by any process; None if none does.
 
     Raises BrokerError when the folder cannot be read.
     """
-    folder = DataFolder(data_dir)
     try:
-        address = folder.address()
-        return address if address and folder.is_locked() else None
+        alone = _running(data_dir)
+        found = [alone] if alone else [_running(folder) for folder in node_folders(data_dir)]
     except OSError as error:
-        raise BrokerError(f"Kafka's data folder {folder.path} cannot be read: {error}.") from error
+        raise BrokerError(f"Kafka's data folder {data_dir.absolute()} cannot be read: {error}.") from error
+    return ",".join(filter(None, found)) or None
+
+
+def _running(data_dir: Path) -> str | None:
+    folder = DataFolder(data_dir)
+    address = folder.address()
+    return address if address and folder.is_locked() else None
 
 
 class EmbeddedKafka:
     """One broker in one data folder.
 
-    data_dir: created if missing. port: where clients connect; None takes the one used before in this folder
-    if it is free, else any free one. advertised_port: the port that clients are told to use from then on, for
-    a proxy in front of the broker. properties: settings of server.properties that win over ours.
+    Args:
+        data_dir: created if missing.
+        port: the port where clients connect. None takes the last port of this folder if it is free, else any free one.
+        advertised_port: the port that clients are told to use, for a proxy in front of the broker.
+        properties: settings of server.properties that override ours.
+        features: levels that a new folder finalizes, such as {"transaction.version": 0}.
+        member: its place in a cluster, which then determines its ports; None for a single node.
+        repository: where missing jars come from; None for Maven Central.
+        stop_grace_s: seconds that a stop waits before it kills.
+        free_port: finds a port that is free.
     """
 
     def __init__(
@@ -60,11 +81,21 @@ class EmbeddedKafka:
         *,
         advertised_port: int | None = None,
         properties: Mapping[str, str] | None = None,
+        features: Mapping[str, int] | None = None,
+        member: Member | None = None,
+        repository: Repository | None = None,
+        stop_grace_s: float = STOP_GRACE_S,
+        free_port: Callable[[], int] = free_port,
     ) -> None:
         self._folder = DataFolder(data_dir)
         self._wanted_port = port
         self._advertised_port = advertised_port
         self._properties = dict(properties or {})
+        self._features = dict(features or {})
+        self._member = member
+        self._repository = repository
+        self._stop_grace_s = stop_grace_s
+        self._free_port = free_port
         self._supervisor: subprocess.Popen[str] | None = None
         self._jvm_pid = 0
         self._port = 0
@@ -94,7 +125,7 @@ class EmbeddedKafka:
 
     @property
     def running(self) -> bool:
-        """Whether the broker's process is there."""
+        """Whether the broker's process runs."""
         return self._supervisor is not None and self._supervisor.poll() is None
 
     @property
@@ -103,13 +134,13 @@ class EmbeddedKafka:
         return self._folder.log_path
 
     def start(self) -> str:
-        """Start the broker; returns its bootstrap address once it answers. Blocks; raises BrokerError."""
+        """Start the broker. Blocks until it answers, and returns its bootstrap address. Raises BrokerError."""
         if self.running:
             raise BrokerError("The embedded Kafka runs already.")
         self.kill()  # what a crashed supervisor may have left
-        jars = ensure_jars()
+        jars = ensure_jars(repository=self._repository)
         try:
-            with self._folder.locked(patience_s=STOP_GRACE_S + 2) as lock:
+            with self._folder.locked(patience_s=self._stop_grace_s + 2) as lock:
                 self._folder.withdraw()
                 self._folder.check_version()
                 self._start(jars, lock)
@@ -119,12 +150,16 @@ class EmbeddedKafka:
         return self.bootstrap
 
     def stop(self) -> None:
-        """Stop the broker cleanly; kill it if it is not gone in time. Does nothing when it does not run."""
+        """Stop the broker cleanly, and kill it if it does not end in time. Does nothing when it does not run."""
         if self._supervisor is not None and self._supervisor.stdin is not None:
             self._supervisor.stdin.close()  # the supervisor's sign to stop its child
             with suppress(subprocess.TimeoutExpired):
-                self._supervisor.wait(STOP_GRACE_S + 2)
+                self._supervisor.wait(self._stop_grace_s + 2)
         self.kill()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to Kafka's Java runtime, such as SIGSTOP and SIGCONT. BrokerError when it does not run."""
+        os.kill(self.pid, number)
 
     def kill(self) -> None:
         """Kill the broker with -9, as a crash would; returns when it is gone."""
@@ -140,7 +175,7 @@ class EmbeddedKafka:
     def _start(self, jars: Sequence[Path], lock: int) -> None:
         for tries_left in reversed(range(_TRIES)):
             ports = self._choose_ports()
-            configuration = self._folder.prepare(jars, ports, self._properties)
+            configuration = self._folder.prepare(jars, ports, self._properties, self._member, self._features)
             try:
                 self._spawn(java_command(jars, "kafka.Kafka", str(configuration)), lock)
                 if self._becomes_ready(ports.client):
@@ -155,16 +190,18 @@ class EmbeddedKafka:
                 raise BrokerError(f"Kafka ended while it started. Its log ends with:\n{end_of_log}")
 
     def _choose_ports(self) -> Ports:
-        client = self._wanted_port or self._folder.last_port() or free_port()
+        if self._member:
+            return self._member.ports[self._member.node_id]
+        client = self._wanted_port or self._folder.last_port() or self._free_port()
         if not is_free(client):
             if self._wanted_port:
                 raise BrokerError(f"Port {client} of {HOST} is in use; choose another one for Kafka.")
-            client = free_port()
-        return Ports(client, free_port(), free_port(), self._advertised_port or client)
+            client = self._free_port()
+        return Ports(client, self._free_port(), self._free_port(), self._advertised_port or client)
 
     def _spawn(self, command: Sequence[str], lock: int) -> None:
         program = [sys.executable, "-I", "-S", supervisor.__file__]
-        arguments = [str(lock), str(self.log_path), str(os.getpid()), str(STOP_GRACE_S)]
+        arguments = [str(lock), str(self.log_path), str(os.getpid()), str(self._stop_grace_s)]
         self._supervisor = subprocess.Popen(
             [*program, *arguments, *command],
             stdin=subprocess.PIPE,

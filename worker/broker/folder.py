@@ -1,15 +1,20 @@
 """The data folder of one broker.
 
 Rules:
-- Whoever works in the folder holds its lock; the lock is inherited by the broker's processes and ends with
-  the last of them, however they end. It names the owner, so that a worker that is restarted at once after a
-  kill waits for its old broker to stop, while a second worker is refused at once.
+- The process that uses the folder holds its lock. The broker's processes inherit the lock, and it ends with the last of
+  them, even if they are killed. The lock file names the owner.
+- So a worker that is restarted after a kill waits for its old broker to stop. A second worker is refused at once.
 - A folder written by another Kafka version is refused, never converted.
+- Its mode is 0700, because the records are personal data.
 - Formatting is all or nothing: `logs` appears by one rename, after `version`.
 
-Holds: `version` (who wrote it), `port` (the last one), `address` (where the broker answers, true only while the
-lock is held), `lock` (the owner's process id), `server.properties`, `kafka.log` and `kafka.log.1` (this run and
-the one before), and Kafka's own data in `logs`.
+Files:
+- `version`: the Kafka version that wrote the folder.
+- `port`: the last one.
+- `address`: where the broker answers. It is valid only while the lock is held.
+- `lock`: the owner's process id.
+- `kafka.log` and `kafka.log.1`: the log of this run, and that of the run before.
+- `server.properties`, and Kafka's own data in `logs`.
 """
 
 import base64
@@ -27,7 +32,8 @@ from typing import TextIO
 from worker.broker.errors import BrokerError
 from worker.broker.pins import KAFKA_VERSION
 from worker.broker.ports import HOST
-from worker.broker.server import Ports, java_command, server_properties
+from worker.broker.server import Member, Ports, java_command, server_properties
+from worker.private_folders import make_private
 
 _FORMAT_TIMEOUT_S = 60
 _GLANCE_S = 0.3  # who only looks whether the lock is held has it for less than that
@@ -37,7 +43,7 @@ _ERROR_CHARACTERS_SHOWN = 2_000
 
 
 class DataFolder:
-    """What lies in the folder and how it is made ready for a start."""
+    """The files of the folder, its lock, and its preparation for a start."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
@@ -55,13 +61,13 @@ class DataFolder:
         patience_s: how long to wait for a broker that is stopping because its owner was killed.
         Raises BrokerError when another broker works in the folder, OSError when it cannot be written.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_private(self.path)
         with self._lock_path.open("a+") as lock:
             began_at = time.monotonic()
             while not _took(lock):
                 waits_s = _GLANCE_S if _owner_lives(lock) else patience_s
                 if time.monotonic() > began_at + waits_s:
-                    raise BrokerError(f"Another Kafka works in {self.path}; use another data folder.")
+                    raise BrokerError(f"Another Kafka runs in {self.path}; use another data folder.")
                 time.sleep(_LOOK_EVERY_S)
             lock.truncate(0)
             lock.write(str(os.getpid()))
@@ -93,41 +99,59 @@ class DataFolder:
         return int(text) if text.isdecimal() else None
 
     def address(self) -> str | None:
-        """Where the broker that was started last in this folder answers, or answered until it was killed."""
+        """The address of the broker that was started last in this folder. It may have been killed since."""
         try:
             return self._address_path.read_text().strip() or None
         except FileNotFoundError:
             return None
 
     def publish(self, port: int) -> None:
-        """Tell other processes where the broker answers, and let the next start take this port again."""
+        """Write the broker's address for other processes, and its port for the next start."""
         self._port_path.write_text(f"{port}\n")
         self._address_path.write_text(f"{HOST}:{port}\n")
 
     def withdraw(self) -> None:
-        """Tell other processes that no broker answers any more, or none yet."""
+        """Remove the address, because no broker answers now."""
         self._address_path.unlink(missing_ok=True)
 
-    def prepare(self, jars: Sequence[Path], ports: Ports, extra: Mapping[str, str]) -> Path:
-        """Format a new folder, start a new log, and write the configuration; returns its path."""
+    def prepare(
+        self,
+        jars: Sequence[Path],
+        ports: Ports,
+        extra: Mapping[str, str],
+        member: Member | None = None,
+        features: Mapping[str, int] | None = None,
+    ) -> Path:
+        """Format a new folder, start a new log, and write the configuration; returns its path.
+
+        features: levels that a new cluster finalizes in place of those of its version.
+        """
         if not self._data_path.exists():
-            self._format(jars, ports, extra)
+            self._format(jars, ports, extra, member, features or {})
         if self.log_path.exists():
             self.log_path.replace(self.log_path.with_suffix(".log.1"))
-        return self._write_configuration(ports, self._data_path, extra)
+        return self._write_configuration(ports, self._data_path, extra, member)
 
     def end_of_log(self) -> str:
         """The last lines of Kafka's log, or a note that it is empty."""
         text = self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
         return "\n".join(text.splitlines()[-_LOG_LINES_SHOWN:]) or "(its log is empty)"
 
-    def _format(self, jars: Sequence[Path], ports: Ports, extra: Mapping[str, str]) -> None:
+    def _format(
+        self,
+        jars: Sequence[Path],
+        ports: Ports,
+        extra: Mapping[str, str],
+        member: Member | None,
+        features: Mapping[str, int],
+    ) -> None:
         unfinished = self._data_path.with_suffix(".new")
         shutil.rmtree(unfinished, ignore_errors=True)
-        configuration = self._write_configuration(ports, unfinished, extra)
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        configuration = self._write_configuration(ports, unfinished, extra, member)
+        cluster_id = member.cluster_id if member else new_cluster_id()
         # Joined by "=": an id that begins with a dash would be read as an option.
-        arguments = ("format", f"--cluster-id={cluster_id}", "--config", str(configuration))
+        levels = (f"--feature={name}={level}" for name, level in features.items())
+        arguments = ("format", f"--cluster-id={cluster_id}", "--config", str(configuration), *levels)
         command = java_command(jars, "kafka.tools.StorageTool", *arguments)
         try:
             subprocess.run(command, capture_output=True, text=True, timeout=_FORMAT_TIMEOUT_S, check=True)
@@ -141,10 +165,17 @@ class DataFolder:
         self._version_path.write_text(f"{KAFKA_VERSION}\n")
         unfinished.replace(self._data_path)
 
-    def _write_configuration(self, ports: Ports, data: Path, extra: Mapping[str, str]) -> Path:
+    def _write_configuration(
+        self, ports: Ports, data: Path, extra: Mapping[str, str], member: Member | None
+    ) -> Path:
         path = self.path / "server.properties"
-        path.write_text(server_properties(ports, data, extra))
+        path.write_text(server_properties(ports, data, extra, member))
         return path
+
+
+def new_cluster_id() -> str:
+    """A random id in Kafka's form."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
 def _took(lock: TextIO, kind: int = fcntl.LOCK_EX) -> bool:

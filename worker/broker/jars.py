@@ -1,10 +1,12 @@
 """The jars of Apache Kafka in a cache of this user, fetched once.
 
 Rules:
-- A jar enters the cache by one rename, after its size and SHA-256 were found right. So an interrupted or
-  falsified download leaves nothing behind that a later start would use.
-- Once every jar is there, no start touches the network, or even imports jgo.
-- Processes that start at once take turns: a file lock, which dies with its holder.
+- A jar enters the cache by one rename, after a check of its size and SHA-256. So a later start never uses an interrupted
+  or falsified download.
+- Each start checks the SHA-256 of every jar. One that was changed in the cache is fetched again, never run.
+- Once every jar is there, no start touches the network.
+- One jar comes first, alone: a proxy that refuses a password is asked once, and not by every thread.
+- Processes that start at the same time take turns by a file lock, which ends with its holder.
 """
 
 import fcntl
@@ -12,49 +14,55 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from worker.broker.downloads import Repository
 from worker.broker.errors import BrokerError
 from worker.broker.pins import JARS, KAFKA_VERSION, Jar
 
-if TYPE_CHECKING:
-    from jgo.maven import MavenContext
-
 Progress = Callable[[int, int], None]
-"""Told the bytes that are there and the bytes that are needed, after each jar."""
+"""Called after each jar with the bytes that are in the cache and the bytes that are needed."""
 
 CACHE_VARIABLE = "CUSTOMER_CONTEXT_CACHE_DIR"
 
 _INCOMING = ".incoming-"
 _DOWNLOADS_AT_ONCE = 8
-_TRIES = 3
-_TIMEOUT_S = 20
 
 
 def cache_dir() -> Path:
-    """Where this user's jars are: CUSTOMER_CONTEXT_CACHE_DIR, else customer-context in XDG's cache folder."""
+    """The cache of this user's jars: CUSTOMER_CONTEXT_CACHE_DIR, else customer-context in XDG's cache folder."""
     if chosen := os.environ.get(CACHE_VARIABLE):
         return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "customer-context"
 
 
-def ensure_jars(progress: Progress | None = None) -> tuple[Path, ...]:
+def ensure_jars(
+    progress: Progress | None = None,
+    jars: Sequence[Jar] = JARS,
+    repository: Repository | None = None,
+) -> tuple[Path, ...]:
     """The paths of all jars, fetching what is missing (44 MB the first time).
 
-    Blocks while another process fetches. Raises BrokerError where the cache cannot be written, or a jar
-    cannot be fetched or is not the one expected.
+    Blocks while another process fetches.
+
+    Args:
+        progress: is called after each jar.
+        jars: the list of jars.
+        repository: where they come from. None: Maven Central.
+
+    Raises:
+        BrokerError: the cache cannot be written, a jar cannot be fetched, or it has another SHA-256.
     """
     folder = cache_dir() / f"kafka-{KAFKA_VERSION}"
-    paths = tuple(folder / jar.file_name for jar in JARS)
-    if not _missing(folder):
+    paths = tuple(folder / jar.file_name for jar in jars)
+    if not _missing(folder, jars):
         return paths
     try:
         with _only_one_process(folder):
-            _fetch_missing(folder, progress or _no_progress)
+            _fetch_missing(folder, jars, progress or _no_progress, repository or Repository())
     except OSError as error:
         raise BrokerError(f"The cache of Kafka's jars, {folder}, cannot be written: {error}.") from error
     return paths
@@ -64,8 +72,12 @@ def _no_progress(done_bytes: int, all_bytes: int) -> None:
     pass
 
 
-def _missing(folder: Path) -> tuple[Jar, ...]:
-    return tuple(jar for jar in JARS if not _is_there(folder / jar.file_name, jar.size))
+def _missing(folder: Path, jars: Sequence[Jar]) -> tuple[Jar, ...]:
+    return tuple(jar for jar in jars if not _is_genuine(folder / jar.file_name, jar))
+
+
+def _is_genuine(path: Path, jar: Jar) -> bool:
+    return _is_there(path, jar.size) and _sha256(path) == jar.sha256
 
 
 def _is_there(path: Path, size: int) -> bool:
@@ -80,60 +92,41 @@ def _only_one_process(folder: Path) -> Iterator[None]:
         yield
 
 
-def _fetch_missing(folder: Path, progress: Progress) -> None:
+def _fetch_missing(folder: Path, jars: Sequence[Jar], progress: Progress, repository: Repository) -> None:
     for unfinished in folder.glob(f"{_INCOMING}*"):  # of a process that was killed
         shutil.rmtree(unfinished)
-    missing = _missing(folder)  # again: another process may have fetched them while this one waited
-    all_bytes = sum(jar.size for jar in JARS)
+    missing = _missing(folder, jars)  # again: another process may have fetched them while this one waited
+    all_bytes = sum(jar.size for jar in jars)
     done_bytes = all_bytes - sum(jar.size for jar in missing)
+    smallest_first = sorted(missing, key=lambda jar: jar.size)
     with (
         tempfile.TemporaryDirectory(prefix=_INCOMING, dir=folder) as incoming,
-        ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as pool,
+        closing(_fetched(repository, smallest_first, Path(incoming), folder)) as fetched,
     ):
-        maven = _maven(Path(incoming))
-        fetches = {pool.submit(_fetch, maven, jar, folder / jar.file_name): jar for jar in missing}
+        for jar in fetched:
+            done_bytes += jar.size
+            progress(done_bytes, all_bytes)
+
+
+def _fetched(
+    repository: Repository, missing: Sequence[Jar], incoming: Path, folder: Path
+) -> Generator[Jar, None, None]:
+    """Fetch these, and yield each that has entered the cache: the first alone, the others at the same time."""
+
+    def fetch(jar: Jar) -> Jar:
+        repository.fetch(jar, incoming / jar.file_name)
+        (incoming / jar.file_name).replace(folder / jar.file_name)
+        return jar
+
+    yield from map(fetch, missing[:1])
+    with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as pool:
+        fetches = [pool.submit(fetch, jar) for jar in missing[1:]]
         try:
-            for fetch in as_completed(fetches):
-                fetch.result()
-                done_bytes += fetches[fetch].size
-                progress(done_bytes, all_bytes)
+            for done in as_completed(fetches):
+                yield done.result()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def _maven(repository: Path) -> "MavenContext":
-    from jgo.maven import MavenContext  # slow to import, and only needed on the very first start
-
-    return MavenContext(repo_cache=repository, timeout=_TIMEOUT_S)
-
-
-def _fetch(maven: "MavenContext", jar: Jar, target: Path) -> None:
-    path = _download(maven, jar)
-    if _sha256(path) != jar.sha256:
-        raise BrokerError(f"{jar.coordinate} was fetched, but its SHA-256 is not the expected one.")
-    path.replace(target)
-
-
-def _download(maven: "MavenContext", jar: Jar) -> Path:
-    group, name, version = jar.coordinate.split(":")
-    artifact = maven.project(group, name).at_version(version).artifact()
-    error: Exception | None = None
-    for _ in range(_TRIES):
-        try:
-            path: Path = artifact.resolve()
-        except (OSError, RuntimeError) as failed:  # requests' errors are OSErrors; jgo's own, RuntimeErrors
-            error = failed
-        else:
-            if _is_there(path, jar.size):
-                return path
-            error = BrokerError(f"only {path.stat().st_size} of {jar.size} bytes came")
-        if artifact.cached_path is not None:
-            artifact.cached_path.unlink(missing_ok=True)
-    raise BrokerError(
-        f"Kafka's jars are fetched from Maven Central the first time, and {jar.coordinate} could not be: "
-        f"{type(error).__name__}. Is this machine on the network?"
-    ) from error
 
 
 def _sha256(path: Path) -> str:

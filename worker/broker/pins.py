@@ -1,8 +1,10 @@
-"""What Apache Kafka is made of: every jar with its size and SHA-256.
+"""The jars of Apache Kafka, each with its size and SHA-256.
 
-Rules: the list is the full runtime closure of `org.apache.kafka:kafka_2.13` (as Maven resolves it) plus
-slf4j-simple, which writes the log to standard error. Nothing but these bytes is ever put on the class path.
-A new Kafka version means a new list, and a new value in the version marker of every data folder.
+Rules:
+- The list is the full runtime closure of `org.apache.kafka:kafka_2.13`, as Maven resolves it. slf4j-simple is added,
+  which writes the log to standard error.
+- Only jars with these bytes are put on the class path.
+- A new Kafka version needs a new list, and changes the version marker of every data folder.
 """
 
 from typing import NamedTuple
@@ -22,6 +24,12 @@ class Jar(NamedTuple):
         """The name that Maven gives the file: artifact-version.jar."""
         _, artifact, version = self.coordinate.split(":")
         return f"{artifact}-{version}.jar"
+
+    @property
+    def path(self) -> str:
+        """Where every Maven repository has it, below its base URL: group/artifact/version/file."""
+        group, artifact, version = self.coordinate.split(":")
+        return f"{group.replace('.', '/')}/{artifact}/{version}/{self.file_name}"
 
 
 # fmt: off

@@ -1,13 +1,13 @@
-"""Keeps one child process no longer than the process that asked for it. A program, run by its path.
+"""Supervisor: a program that ends its one child process when the process that started it ends. It is run by its path.
 
 Rules:
-- The child is stopped as soon as standard input ends or the parent is gone, however the parent went: a
-  kill -9 runs no handler, but it closes the pipe and changes our parent process, on Linux and macOS alike.
-- Both this program and the child hold the lock that they inherit. So the folder stays locked while either
-  lives, and is free the moment both are gone; nothing is left to clean up.
-- Standard library only and no import of this project, so that it is up in a few milliseconds.
+- The child is stopped as soon as standard input ends or the parent process is gone. A parent that is killed with
+  kill -9 runs no handler. But its end closes the pipe and changes our parent process id, on Linux and macOS alike.
+- Both this program and the child hold the lock that they inherit. So the folder stays locked while one of them runs, and
+  is free once both have ended.
+- It uses the standard library only and imports nothing of this project, so that it starts in a few milliseconds.
 
-Prints the child's process id. Exits when the child has, with its code.
+It prints the child's process id, and ends with the child's exit code.
 Arguments: lock's file descriptor, log file, pid of the parent, seconds of grace, the child's command line.
 """
 

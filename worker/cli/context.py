@@ -1,4 +1,4 @@
-"""What every command starts from: the settings, and where Kafka is."""
+"""The context of every command: its settings and the address of Kafka."""
 
 import sys
 from collections.abc import Iterator
@@ -6,16 +6,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import typer
-from rich.console import Console
 
-from worker.broker import EmbeddedKafka, running_bootstrap
+from worker.broker import EmbeddedKafka, Repository, running_bootstrap
 from worker.cli.errors import CommandFailed
-from worker.logs import configure_logging
+from worker.kafka.topics import Catalogue
+from worker.observability.logs import configure_logging
 from worker.settings import PREFIX, Settings, load_settings
-from worker.topics import Catalogue
-
-stderr = Console(stderr=True, highlight=False)
-"""Where progress and sentences go; standard output is for results."""
 
 
 def settings_of(context: typer.Context) -> Settings:
@@ -54,10 +50,16 @@ def kafka_of(settings: Settings) -> Iterator[str]:
     if bootstrap:
         yield bootstrap
         return
-    with EmbeddedKafka(settings.kafka_dir) as kafka:
+    with EmbeddedKafka(settings.kafka_dir, repository=repository_of(settings)) as kafka:
         yield kafka.bootstrap
 
 
+def repository_of(settings: Settings) -> Repository:
+    """The Maven repository from which the embedded Kafka's jars are fetched."""
+    mirror = settings.kafka_mirror
+    return Repository(None if mirror is None else mirror.get_secret_value())
+
+
 def catalogue_of(settings: Settings) -> Catalogue:
-    """The topics as these settings name and shape them."""
+    """The catalogue of topics for these settings."""
     return settings.catalogue()

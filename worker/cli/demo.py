@@ -13,7 +13,6 @@ from typing import Annotated
 
 import typer
 from aiokafka import AIOKafkaProducer
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -24,52 +23,65 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from worker.admin import ensure_topics
-from worker.broker import EmbeddedKafka, ensure_jars, running_bootstrap
+from worker.broker import EmbeddedCluster, EmbeddedKafka, ensure_jars, running_bootstrap
+from worker.broker.cluster import MOST_NODES
 from worker.broker.ports import free_port, is_free
-from worker.cli.context import catalogue_of, env_file_of, settings_of
+from worker.cli.context import catalogue_of, env_file_of, repository_of, settings_of
 from worker.cli.errors import CommandFailed
 from worker.cli.event_lines import pretty
+from worker.cli.output import Screen
 from worker.cli.running import run
 from worker.cli.topics import all_topics
 from worker.demo.child import WorkerGaveUp, WorkerProcess
 from worker.demo.live import LiveTraffic
 from worker.demo.loading import SampleLoader, SampleNotLoaded
 from worker.demo.purchases import read_purchases
+from worker.demo.stories import VIP, chapters
 from worker.demo.tally import Tally
-from worker.producing import producing
+from worker.kafka.admin import ensure_topics
+from worker.kafka.producer import producing
+from worker.kafka.reader import TopicReader, reading
 from worker.settings import PREFIX, ConfigurationError, Settings
-from worker.topic_reader import TopicReader, reading
 
 _LEVELS = ("STANDARD", "SILVER", "GOLD", "PLATINUM")
 _LIVE_EVERY_S = 1.0
 
 
 def register(app: typer.Typer) -> None:
+    """Add `demo` to the console script."""
     app.command("demo", epilog="Example: customer-context demo --once")(demo)
 
 
 def demo(
     context: typer.Context,
-    once: Annotated[bool, typer.Option("--once", help="End after the table, without live traffic.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Exit after the table, without live traffic.")] = False,
+    nodes: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=MOST_NODES,
+            help="How many Kafka nodes to start. Each number of nodes has its own data.",
+        ),
+    ] = 1,
 ) -> None:
-    """Start Kafka and the worker, load real purchases, print what came of them, go on with live traffic.
+    """Start Kafka and the worker, load real purchases, print the result, and continue with live traffic.
 
-    2,357 customers are registered and their 6,919 purchases replayed, the first time; everything is kept in DATA_DIR,
-    so the next demo only reads it back. Ctrl-C ends all of it.
+    The first demo registers 2,357 customers and replays their 6,919 purchases. It then tells the stories of a few more, so
+    that each page of the desk has something to show. All data stays in DATA_DIR, so the next
+    demo only reads it back. Ctrl-C ends all of it.
     """
     settings = settings_of(context)
     if not settings.embedded:
         raise ConfigurationError(
-            f"demo brings a Kafka of its own; unset {PREFIX}BOOTSTRAP_SERVERS, or use `worker`."
+            f"`demo` starts its own Kafka; unset {PREFIX}BOOTSTRAP_SERVERS, or use `worker`."
         )
-    console = Console(highlight=False)
+    console = Screen()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits it ignored
     signal.signal(signal.SIGTERM, _like_ctrl_c)
     try:
-        _Demo(settings, env_file_of(context), console, once=once).run()
+        _Demo(settings, env_file_of(context), console, once=once, nodes=nodes).run()
     except KeyboardInterrupt:
-        console.print(f"Stopped. The data stays in {settings.data_dir}; the next demo goes on with it.")
+        console.say(f"Stopped. The data stays in {settings.data_dir}; the next demo goes on with it.")
     except (SampleNotLoaded, WorkerGaveUp) as error:
         raise CommandFailed(str(error)) from error
 
@@ -77,11 +89,14 @@ def demo(
 class _Demo:
     """One run of the demo, from the jars to the last live event."""
 
-    def __init__(self, settings: Settings, env_file: Path | None, console: Console, *, once: bool) -> None:
+    def __init__(
+        self, settings: Settings, env_file: Path | None, console: Screen, *, once: bool, nodes: int
+    ) -> None:
         self._settings = settings
         self._env_file = env_file
         self._console = console
         self._once = once
+        self._nodes = nodes
         self._began = time.monotonic()
         self._topics = catalogue_of(settings)
         self._purchases = read_purchases()
@@ -102,8 +117,11 @@ class _Demo:
         columns = (TextColumn("Fetching Kafka, once"), BarColumn(), DownloadColumn())
         with Progress(*columns, console=self._console, transient=True) as progress:
             task = progress.add_task("", visible=False)
-            ensure_jars(lambda done, total: progress.update(task, completed=done, total=total, visible=True))
-        kafka = EmbeddedKafka(folder)
+            ensure_jars(
+                lambda done, total: progress.update(task, completed=done, total=total, visible=True),
+                repository=repository_of(self._settings),
+            )
+        kafka = EmbeddedKafka(folder) if self._nodes == 1 else EmbeddedCluster(folder, self._nodes)
         with self._console.status("Starting Apache Kafka"):
             kafka.start()
         try:
@@ -148,11 +166,11 @@ class _Demo:
             producing(client) as producer,
         ):
             await self._load(reader, producer)
-            self._console.print(f"API            {url}/api/v1/customers/customer-0001", soft_wrap=True)
-            self._console.print(f"Documentation  {url}/docs", soft_wrap=True)
-            self._console.print(
-                f"Console        {_program()} --help, in another terminal in this folder", soft_wrap=True
-            )
+            if self._settings.desk:
+                self._console.say(f"Desk           {url}/desk, where you may search for {VIP}")
+            self._console.say(f"API            {url}/api/v1/customers/customer-0001")
+            self._console.say(f"Documentation  {url}/docs")
+            self._console.say(f"Console        {_program()} --help, in another terminal in this folder")
             if not self._once:
                 await self._go_on(reader, producer)
 
@@ -167,16 +185,15 @@ class _Demo:
                 progress.update(customers, completed=tally.customers)
                 progress.update(orders, completed=tally.orders)
 
-            loader = SampleLoader(self._topics, reader, tally, self._purchases, on_progress)
+            told = chapters(self._topics)
+            loader = SampleLoader(self._topics, reader, tally, self._purchases, on_progress, told)
             await loader.catch_up()
-            kept = tally.complete
+            loaded_before = tally.complete
             await loader.load(producer)
-        self._console.print(_table(tally, time.monotonic() - self._began, kept=kept))
+        self._console.print(_table(tally, time.monotonic() - self._began, loaded_before=loaded_before))
 
     async def _go_on(self, reader: TopicReader, producer: AIOKafkaProducer) -> None:
-        self._console.print(
-            "Live traffic follows, one action a second; Ctrl-C ends everything.\n", style="dim"
-        )
+        self._console.print("Live traffic follows, one action a second; Ctrl-C ends everything.", style="dim")
         async with asyncio.TaskGroup() as both:
             both.create_task(self._act(producer))
             both.create_task(self._print_events(reader))
@@ -218,8 +235,8 @@ def _web_port(settings: Settings) -> int:
     return free_port()
 
 
-def _table(tally: Tally, seconds: float, *, kept: bool) -> Table:
-    """What came of the sample. seconds: since the demo began. kept: it was loaded by an earlier demo."""
+def _table(tally: Tally, seconds: float, *, loaded_before: bool) -> Table:
+    """What came of the sample. seconds: since the demo began. loaded_before: by an earlier demo."""
     table = Table(show_header=False)
     table.add_column(style="bold")
     table.add_column(justify="right")
@@ -233,5 +250,5 @@ def _table(tally: Tally, seconds: float, *, kept: bool) -> Table:
     table.add_row("Events published", f"{tally.events:,}")
     if tally.repeated:
         table.add_row("Events published twice", f"{tally.repeated:,}", style="red")
-    table.add_row("Time taken", f"{seconds:.1f} s{', loaded by an earlier demo' if kept else ''}")
+    table.add_row("Time taken", f"{seconds:.1f} s{', loaded by an earlier demo' if loaded_before else ''}")
     return table

@@ -7,23 +7,26 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from api.auth import Authenticator
 from worker.broker import BrokerError, running_bootstrap
 from worker.cli.context import catalogue_of, env_file_of
+from worker.cli.output import Screen, emit, shown
 from worker.cli.running import run
 from worker.cli.topics import all_topics
-from worker.doctor import Finding, Level, kafka, machine, redis_copy
+from worker.doctor import Finding, Level, application, kafka, machine, redis_copy
 from worker.doctor.findings import fault, ok
+from worker.operations import running
+from worker.operations.application import myself
 from worker.settings import PREFIX, ConfigurationError, Settings, load_settings
 from worker.wire.rules_file import RulesFileError, load_rules
 
-_SIGNS = {Level.OK: "[green]✓", Level.WARNING: "[yellow]!", Level.FAULT: "[red]✗"}
+_SIGNS = {Level.OK: ("✓", "green"), Level.WARNING: ("!", "yellow"), Level.FAULT: ("✗", "red")}
 
 
 def register(app: typer.Typer) -> None:
+    """Add `doctor` to the console script."""
     app.command("doctor", epilog="Examples: customer-context doctor · customer-context doctor --json")(doctor)
 
 
@@ -31,15 +34,15 @@ def doctor(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Say what is wrong with configuration, rules, disk, web port, Kafka, topics, clock and Redis, and what to do.
+    """Check the configuration, rules, disk, port, Kafka, topics, clocks, Redis and the running workers.
 
-    Changes nothing. Exits 1 when there is a fault; a warning alone is no fault.
+    It changes nothing. It exits with 1 if there is a fault; a warning is no fault.
     """
     logging.disable(logging.CRITICAL)  # what the clients say of their own is told here in plain words
     findings = list(_examine(context))
     bad = any(finding.level is Level.FAULT for finding in findings)
     if as_json:
-        typer.echo(json.dumps({"ok": not bad, "findings": [asdict(finding) for finding in findings]}))
+        emit(json.dumps({"ok": not bad, "findings": [asdict(finding) for finding in findings]}))
     else:
         _print(findings)
     if bad:
@@ -54,10 +57,10 @@ def _examine(context: typer.Context) -> Iterator[Finding]:
     except ConfigurationError as error:
         for line in str(error).splitlines():
             yield fault(
-                "configuration", line, "Correct that; the rest is looked at once all settings can be used."
+                "configuration", line, "Correct it. The other checks run once all settings are valid."
             )
         return
-    yield ok("configuration", "All settings can be used.")
+    yield ok("configuration", "All settings are valid.")
     yield _rules(settings)
     yield from machine.disk(settings.data_dir)
     yield from machine.ports(settings)
@@ -95,20 +98,33 @@ def _kafka(settings: Settings) -> Iterator[Finding]:
     yield from answers
     if any(finding.level is not Level.FAULT for finding in answers):
         yield from run(kafka.topics(settings, bootstrap, all_topics(catalogue_of(settings))))
+        yield from _application(settings, bootstrap)
+        yield from run(application.lost_inputs(settings, bootstrap))
+
+
+def _application(settings: Settings, bootstrap: str) -> Iterator[Finding]:
+    try:
+        rules = load_rules(settings.rules_file)
+    except RulesFileError:
+        return  # told above
+    me = myself(settings, rules, settings.public_url(settings.web_port))
+    client, catalogue = settings.kafka_client(bootstrap), catalogue_of(settings)
+    yield from run(running.examine(client, catalogue, me, settings.stores_dir))
 
 
 def _print(findings: list[Finding]) -> None:
-    console = Console(highlight=False)
+    screen = Screen()
     for finding, after in zip(findings, [*findings[1:], None], strict=True):
-        console.print(
-            f"{_SIGNS[finding.level]}[/] [bold]{finding.area}[/]: {escape(finding.what)}", soft_wrap=True
+        area = finding.area, "bold"
+        screen.print(
+            Text.assemble(_SIGNS[finding.level], " ", area, ": ", shown(finding.what)), soft_wrap=True
         )
         said_below = after is not None and after.advice == finding.advice  # once is enough for all of them
         if finding.advice and not said_below:
-            console.print(f"  → {escape(finding.advice)}", soft_wrap=True)
+            screen.say(f"  → {finding.advice}")
     faults = sum(finding.level is Level.FAULT for finding in findings)
     warnings = sum(finding.level is Level.WARNING for finding in findings)
-    console.print(
+    screen.say(
         f"{_counted(faults, 'fault')}, {_counted(warnings, 'warning')}."
         if faults or warnings
         else "All is well."

@@ -1,4 +1,4 @@
-"""How a command ends when it cannot do what it was asked: one sentence and exit code 1."""
+"""The error of a command that cannot do its work: it ends with one sentence and exit code 1."""
 
 
 class CommandFailed(Exception):

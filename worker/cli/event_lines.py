@@ -5,29 +5,41 @@ from typing import Any
 import msgspec
 from rich.text import Text
 
+from worker.cli.output import shown, shown_bytes
+
 _MILESTONES = {"MembershipLevelUpgradedEvent": "bold yellow", "CustomerVipUpgradedEvent": "bold magenta"}
 _SECONDS = slice(0, len("2026-11-24T10:15:30"))
+
+_LONGEST = 10_000
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def customer_of(record_key: bytes | None) -> str:
-    """The customerId that a record of customer.events is keyed by."""
+    """The customerId in the key of a record of customer.events."""
     return (record_key or b"").decode(errors="replace")
 
 
 def pretty(value: bytes, *, with_day: bool = True) -> Text:
-    """When (UTC), who, the how manieth of this customer, what, and the event's own fields."""
-    event = _decode(value)
-    data = {name: inner for name, inner in event.get("data", {}).items() if name != "customerId"}
+    """One line: time (UTC), customerId, sequence, type, and the event's own fields.
+
+    A record that is not an event is shown as it is, because anybody may have written it.
+    """
+    try:
+        event = _decode(value)
+    except (msgspec.DecodeError, RecursionError):
+        return Text(shown_bytes(value[:_LONGEST]), style="dim", no_wrap=True, overflow="ellipsis")
+    data = event.get("data")
+    fields = data.items() if isinstance(data, dict) else ()
     day, _, time = str(event.get("time", ""))[_SECONDS].partition("T")
     kind = str(event.get("type", ""))
     line = Text(no_wrap=True, overflow="ellipsis")
-    line.append(f"{day} {time} " if with_day else f"{time} ", style="dim")
-    line.append(f"{event.get('subject', '')} ", style="cyan")
-    line.append(f"#{event.get('sequence', '')} ".ljust(4), style="dim")
-    line.append(f"{kind} ", style=_MILESTONES.get(kind, "green"))
-    line.append(" ".join(f"{name}={_short(inner)}" for name, inner in data.items()))
+    line.append(shown(f"{day} {time} " if with_day else f"{time} "), style="dim")
+    line.append(shown(f"{event.get('subject', '')} "), style="cyan")
+    line.append(shown(f"#{event.get('sequence', '')} ".ljust(4)), style="dim")
+    line.append(shown(f"{kind} "), style=_MILESTONES.get(kind, "green"))
+    own = (f"{name}={_short(inner)}" for name, inner in fields if name != "customerId")
+    line.append(shown(" ".join(own)))
     return line
 
 

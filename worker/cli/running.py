@@ -1,8 +1,8 @@
 """Running a coroutine of the console so that Ctrl-C always ends it.
 
-`asyncio.run` alone can lose a Ctrl-C: a signal that comes after Python last looked for one and before the event loop
-begins to wait is seen only when the loop wakes for another reason, and a command that waits for its input never does
-(1 of 1,200 tries on two busy cores). Here each signal also writes to a socket that the loop reads.
+`asyncio.run` alone can lose a Ctrl-C (1 of 1,200 tries on two busy cores). A signal may arrive after Python looked for
+signals, and before the event loop begins to wait. Then it is seen only when the loop wakes for another reason. A command
+that waits for its input has no other reason. Here each signal also writes to a socket that the loop reads.
 """
 
 import asyncio

@@ -4,35 +4,37 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from worker.app.memory import quieten_gc
-from worker.cli.context import bootstrap_of, catalogue_of, settings_of, stderr
+from worker.cli.context import bootstrap_of, catalogue_of, settings_of
 from worker.cli.errors import CommandFailed
+from worker.cli.output import Screen, emit, stderr
 from worker.cli.running import run
+from worker.kafka.reader import Stalled
 from worker.settings import Settings
+from worker.verify.model.rules import load_rules
+from worker.verify.reading.snapshot import Snapshot
 from worker.verify.report import Report
-from worker.verify.rules import load_rules
-from worker.verify.snapshot import Snapshot, Stalled
 from worker.verify.verification import Verification
 
 
 def register(app: typer.Typer) -> None:
+    """Add `verify` to the console script."""
     app.command("verify", epilog="Examples: customer-context verify · customer-context verify --json")(verify)
 
 
 def verify(
     context: typer.Context,
     limit: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Print at most so many differences.")
+        int, typer.Option(min=1, metavar="N", help="Print at most this many differences.")
     ] = 1_000,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Recompute every customer from the input topics, and compare events, results, tables, claims and dead letters.
 
-    The implementation of the rules is one of its own. Works on a running system: everything is compared up to where
-    the topics end now. Exits 1 on any difference; what is past its retention is said to be not verifiable.
+    It has its own implementation of the rules. It works on a running system, and compares everything up to the current
+    ends of the topics. It exits with 1 on any difference. It reports inputs past their retention as not verifiable.
     """
     settings = settings_of(context)
     bootstrap = bootstrap_of(settings)
@@ -44,7 +46,7 @@ def verify(
             f"{error} Is a transaction of a dead worker still open? Try again later."
         ) from error
     if as_json:
-        typer.echo(json.dumps(_plain(report, limit)))
+        emit(json.dumps(_plain(report, limit)))
     else:
         _print(report, limit)
     if report.differences:
@@ -86,20 +88,20 @@ def _plain(report: Report, limit: int) -> dict[str, object]:
 
 
 def _print(report: Report, limit: int) -> None:
-    out = Console(highlight=False, soft_wrap=True, markup=False)
+    screen = Screen()
     for difference in report.differences[:limit]:
-        out.print(str(difference))
+        screen.say(str(difference))
     more = len(report.differences) - limit
     if more > 0:
-        out.print(f"... and {more} more (--limit)")
+        screen.say(f"... and {more} more (--limit)")
     for reason in report.unverifiable:
-        out.print(f"not verifiable: {reason}")
+        screen.say(f"not verifiable: {reason}")
     counts = ", ".join(f"{count} {what}" for what, count in sorted(report.counts.items()) if count)
-    out.print(f"Verified {counts or 'nothing'}.")
+    screen.say(f"Verified {counts or 'nothing'}.")
     for topic, ends in report.position.items():
         if not topic.endswith("-changelog"):
-            out.print(
+            screen.say(
                 f"Up to {topic} {' '.join(f'{number}@{end}' for number, end in ends.items())}", style="dim"
             )
     found = len(report.differences)
-    out.print(f"{found} difference{'' if found == 1 else 's'}.", style="green" if not found else "bold red")
+    screen.say(f"{found} difference{'' if found == 1 else 's'}.", style="green" if not found else "bold red")

@@ -15,6 +15,7 @@ from worker.settings import ConfigurationError
 
 
 def register(app: typer.Typer) -> None:
+    """Add `worker` to the console script."""
     app.command(
         "worker", epilog="Example: CUSTOMER_CONTEXT_BOOTSTRAP_SERVERS=kafka:9092 customer-context worker"
     )(worker)
@@ -38,8 +39,8 @@ def worker(
     if stop_with_stdin:
         threading.Thread(target=_stop_when_stdin_ends, daemon=True).start()
     # Here, because they bring Faust in, which no other command needs.
-    from worker.app import run
-    from worker.engine.guard import UnknownVersion
+    from worker.app.run import run
+    from worker.engine.patches.guard import UnknownVersion
     from worker.wire.rules_file import RulesFileError
 
     try:
@@ -53,7 +54,7 @@ def worker(
 
 
 def _stop_before_the_start(_signal: int, _frame: object) -> None:
-    """Until Faust has handlers of its own there is nothing to finish."""
+    """End at a signal. Before Faust has handlers of its own, nothing has to be finished."""
     raise SystemExit(0)
 
 

@@ -3,7 +3,7 @@
 Rules:
 - It ends with the demo, however the demo ends: its standard input is a pipe that only the demo holds.
 - It gets no Ctrl-C of its own: the demo ends it with SIGTERM, before the broker, and waits.
-- One that dies is started again, a little later each time; one that keeps dying is given up.
+- A worker that dies is started again, with a longer pause each time. One that keeps dying is given up.
 """
 
 import asyncio
@@ -30,10 +30,13 @@ class WorkerGaveUp(Exception):
 
 
 class WorkerProcess:
-    """The child.
+    """The child process.
 
-    settings: by their names without prefix, over those of this process. global_options: of the console. log_path: where
-    its output goes. on_death: told the exit code before each new start (negative: the signal).
+    Args:
+        settings: by their names without prefix; they override those of this process.
+        global_options: options of the console script.
+        log_path: the file for its output.
+        on_death: called with the exit code before each new start (negative: the signal).
     """
 
     def __init__(

@@ -1,4 +1,7 @@
-"""Live traffic: a few customers of today who register, buy, pay, move and redeem, one action at a time."""
+"""Live traffic: a few customers of today who register, buy, pay, move and redeem, one action at a time.
+
+Some redemptions are cancelled, and some points are adjusted, as support does.
+"""
 
 import random
 import uuid
@@ -8,7 +11,7 @@ from datetime import UTC, datetime
 from worker.demo import messages
 from worker.demo.messages import Message
 from worker.demo.people import name_of
-from worker.topics import Catalogue, Topic
+from worker.kafka.topics import Catalogue, Topic
 
 _MOST_CUSTOMERS = 25
 _MOST_CENTS = 45_000
@@ -32,6 +35,7 @@ class LiveTraffic:
         self._topics = topics
         self._chance = chance
         self._customers: list[str] = []
+        self._redemptions: dict[str, str] = {}  # customerId → the latest redemption
 
     def next(self) -> Action:
         """The next action; the first one registers a customer."""
@@ -40,7 +44,8 @@ class LiveTraffic:
         if new or not self._customers:
             return self._register()
         customer = chance.choice(self._customers)
-        kind = chance.choices((self._buy, self._move, self._redeem, self._choose), (8, 1, 1, 1))[0]
+        kinds = (self._buy, self._move, self._redeem, self._cancel, self._adjust, self._choose)
+        kind = chance.choices(kinds, (16, 2, 2, 1, 1, 2))[0]
         return kind(customer)
 
     def _register(self) -> Action:
@@ -63,8 +68,21 @@ class LiveTraffic:
         return self._command("AddDeliveryAddress", customer, data)
 
     def _redeem(self, customer: str) -> Action:
-        data = {"points": self._chance.randrange(1, 6), "reason": "voucher", "redemptionId": _new_id()}
+        redemption = self._redemptions[customer] = _new_id()
+        data = {"points": self._chance.randrange(1, 6), "reason": "voucher", "redemptionId": redemption}
         return self._command("RedeemPoints", customer, data)
+
+    def _cancel(self, customer: str) -> Action:
+        redemption = self._redemptions.pop(customer, None)
+        if redemption is None:
+            return self._redeem(customer)
+        data = {"redemptionId": redemption, "reason": "the order failed"}
+        return self._command("CancelRedemption", customer, data)
+
+    def _adjust(self, customer: str) -> Action:
+        points = self._chance.choice((-2, 5, 10))
+        data = {"points": points, "reason": "goodwill of support", "adjustmentId": _new_id()}
+        return self._command("AdjustPoints", customer, data)
 
     def _choose(self, customer: str) -> Action:
         return self._command("UpdatePreferences", customer, {"marketingEmails": self._chance.random() < 0.5})

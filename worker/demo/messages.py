@@ -77,9 +77,14 @@ def payment(purchase: Purchase) -> Message:
 
 
 def command(
-    command_id: str, command_type: str, customer: str, issued_at: str, data: Mapping[str, Any]
+    command_id: str,
+    command_type: str,
+    customer: str,
+    issued_at: str,
+    data: Mapping[str, Any],
+    actor: str | None = None,
 ) -> Message:
-    """Any command. issued_at: RFC 3339."""
+    """Any command. issued_at: RFC 3339; actor: None if nobody is named."""
     return _message(
         customer,
         {
@@ -87,6 +92,7 @@ def command(
             "commandType": command_type,
             "customerId": customer,
             "issuedAt": issued_at,
+            **({} if actor is None else {"actor": actor}),
             "data": data,
         },
     )
@@ -118,6 +124,23 @@ def payment_completed(
             "orderId": order,
             "customerId": customer,
             "amount": dollars(amount),
+            "occurredOn": occurred_on,
+        },
+    )
+
+
+def order_returned(
+    event_id: str, return_id: str, order: str, customer: str, amount: str, occurred_on: str
+) -> Message:
+    """Any return of some or all of an order in US dollars."""
+    return _message(
+        customer,
+        {
+            "eventId": event_id,
+            "returnId": return_id,
+            "orderId": order,
+            "customerId": customer,
+            "refundAmount": dollars(amount),
             "occurredOn": occurred_on,
         },
     )

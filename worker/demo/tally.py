@@ -1,7 +1,8 @@
-"""What came of the sample, added up from the published events alone.
+"""The outcomes of the sample, counted from the published events alone.
 
-Rules: only the sample's customers and orders count, so live traffic changes nothing; an event id counts once, so a
-figure can be trusted only because the worker publishes each event once (Tally.repeated says when it did not).
+Rules:
+- Only the sample's customers and orders count, so live traffic changes nothing.
+- An event id counts once. Tally.repeated counts the events that were published more than once.
 """
 
 from collections import Counter

@@ -1,10 +1,10 @@
-"""What is wrong with an installation, said before it hurts: `customer-context doctor`.
+"""Checks of an installation that find problems before they do harm: `customer-context doctor`.
 
 Rules:
-- It changes nothing: no topic, no group, no record; in DATA_DIR one file that is gone at once.
-- Every finding is one sentence of what is so and, unless all is well, one of what to do.
+- It changes nothing: no topic, no group, no record. In DATA_DIR it makes one file that disappears at once.
+- Every finding states a fact in one sentence. A warning or fault has a second sentence that says what to do.
 - A value that could be a secret or personal is never part of a finding.
-- What cannot be looked at, because something before it is broken, is left out, not guessed.
+- A check is left out when a problem found before makes it impossible.
 """
 
 from worker.doctor.findings import Finding, Level

@@ -1,4 +1,4 @@
-"""The configured Kafka: whether it is reached, lets us in, is new enough, tells our time, and has our topics."""
+"""Checks of the configured Kafka: connection, authentication, version, clock and topics."""
 
 import asyncio
 import socket
@@ -17,16 +17,16 @@ from aiokafka.errors import (
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
 )
-from aiokafka.protocol.admin import ApiVersionRequest
 
-from worker.admin import TopicMismatch, check_topics
 from worker.doctor.findings import Finding, fault, ok, warning
 from worker.doctor.quorum import DescribeQuorum, leaders_clock
+from worker.engine.patches.messages import ApiVersions, transaction_version
+from worker.kafka.admin import TopicMismatch, check_topics
+from worker.kafka.topics import Cleanup, Topic
 from worker.settings import PREFIX, Settings
-from worker.topics import Cleanup, Topic
 
 MOST_APART_S = 5.0
-"""More than any clock that is set over the network is off; waiting inputs expire and tokens end by it."""
+"""Clocks that are set over the network differ by less. Waiting inputs and tokens expire by the clock."""
 
 _ANSWERS_WITHIN_MS = 5_000
 _FETCH, _INIT_PRODUCER_ID, _DESCRIBE_QUORUM = 1, 22, 55
@@ -37,13 +37,13 @@ Now = Callable[[], float]
 
 
 async def broker(settings: Settings, bootstrap: str, now: Now = time.time) -> list[Finding]:
-    """Every server of the bootstrap list, and what the first that answers says. now: our clock, seconds since 1970."""
+    """Check every server of the bootstrap list, and the answers of the first one. now: our clock, seconds since 1970."""
     findings: list[Finding] = []
     told = False
     for server in bootstrap.split(","):
         try:
             async with _connected(settings, server) as connection:
-                findings.append(ok("broker", f"Kafka answers at {server}, and lets us in."))
+                findings.append(ok("broker", f"Kafka answers at {server} and accepts this client."))
                 if not told:
                     findings += await _what_it_says(connection, now)
                     told = True
@@ -77,7 +77,7 @@ async def _connected(settings: Settings, server: str) -> AsyncIterator[AIOKafkaC
 
 
 def _refusal(server: str, settings: Settings, error: Exception) -> Finding:
-    """Why a connection did not come about; the most particular cause first."""
+    """The finding for a failed connection; the most specific cause is tried first."""
     protocol = f"{PREFIX}KAFKA_SECURITY_PROTOCOL"
     match error:
         case ssl.SSLCertVerificationError():
@@ -87,10 +87,10 @@ def _refusal(server: str, settings: Settings, error: Exception) -> Finding:
                 f"in {PREFIX}BOOTSTRAP_SERVERS."
             )
         case ssl.SSLError():
-            what = f"{server} does not speak TLS as we do ({error.reason or 'no reason given'})."
+            what = f"The TLS handshake with {server} failed ({error.reason or 'no reason given'})."
             advice = f"Set {protocol} to what that listener speaks, or name a listener with TLS."
         case socket.gaierror():
-            what = f"The host name of {server} is not known here."
+            what = f"This machine cannot resolve the host name of {server}."
             advice = f"Correct {PREFIX}BOOTSTRAP_SERVERS, or this machine's name resolution."
         case AuthenticationFailedError() | SaslAuthenticationFailed():
             what = f"Kafka at {server} refuses the user or the password."
@@ -98,8 +98,8 @@ def _refusal(server: str, settings: Settings, error: Exception) -> Finding:
                 f"Correct {PREFIX}KAFKA_SASL_USERNAME and _PASSWORD; the user must exist for that mechanism."
             )
         case UnsupportedSaslMechanismError():
-            what = f"Kafka at {server} does not take {settings.kafka_sasl_mechanism}."
-            advice = f"Set {PREFIX}KAFKA_SASL_MECHANISM to one that the listener has."
+            what = f"Kafka at {server} does not support {settings.kafka_sasl_mechanism}."
+            advice = f"Set {PREFIX}KAFKA_SASL_MECHANISM to one that the listener supports."
         case IllegalSaslStateError():
             what = f"The listener {server} asks for no SASL, but {protocol} is {settings.kafka_security_protocol}."
             advice = f"Set {protocol} to what that listener speaks."
@@ -108,9 +108,7 @@ def _refusal(server: str, settings: Settings, error: Exception) -> Finding:
             advice = f"Start that Kafka, or correct {PREFIX}BOOTSTRAP_SERVERS."
         case TimeoutError():
             what = f"{server} does not answer within {_ANSWERS_WITHIN_MS // 1_000} s."
-            advice = (
-                f"Look for a firewall between, correct {PREFIX}BOOTSTRAP_SERVERS, or set {protocol} to TLS."
-            )
+            advice = f"Check for a firewall in between, correct {PREFIX}BOOTSTRAP_SERVERS, or set {protocol} to TLS."
         case _:
             what = f"{server} closed the connection before it answered ({type(error).__name__})."
             advice = f"Set {protocol} to what that listener speaks; is it a Kafka listener at all?"
@@ -118,9 +116,11 @@ def _refusal(server: str, settings: Settings, error: Exception) -> Finding:
 
 
 async def _what_it_says(connection: AIOKafkaConnection, now: Now) -> list[Finding]:
-    answer = await connection.send(ApiVersionRequest())
-    oldest = {key: low for key, low, _ in answer.api_versions}
+    answer = await connection.send(ApiVersions())
+    oldest = {key: low for key, low, *_ in answer.api_versions}
     findings = [_age(oldest)]
+    if _INIT_PRODUCER_ID in oldest:
+        findings.append(_transactions(transaction_version(answer)))
     if _DESCRIBE_QUORUM in oldest:
         asked = now()
         theirs_ms = leaders_clock(await connection.send(DescribeQuorum()))
@@ -144,10 +144,20 @@ def _age(oldest: Mapping[int, int]) -> Finding:
     return ok("broker", "It is Kafka 4.0 or newer.")
 
 
+def _transactions(version: int) -> Finding:
+    if version == 2:
+        return ok("broker", "Transactions are of version 2: every commit ends its epoch.")
+    return warning(
+        "broker",
+        "Transactions are of version 1: commits are certain, but slower than with version 2.",
+        "Run kafka-features.sh upgrade --feature transaction.version=2 once all brokers are Kafka 4.0 or newer.",
+    )
+
+
 def clock(theirs_ms: int | None, asked: float, answered: float) -> Finding:
-    """Whether two clocks agree. asked, answered: ours when the request left and when the answer came, seconds."""
+    """Whether two clocks agree. asked, answered: our clock at the request and at the answer, in seconds."""
     if theirs_ms is None:
-        return ok("clock", "Kafka's clock was not compared: that takes Describe on the cluster.")
+        return ok("clock", "Kafka's clock was not checked, because that needs Describe on the cluster.")
     theirs = theirs_ms / 1_000
     apart = max(asked - theirs, theirs - answered, 0.0)
     if apart > MOST_APART_S:
@@ -161,7 +171,7 @@ def clock(theirs_ms: int | None, asked: float, answered: float) -> Finding:
 
 
 async def topics(settings: Settings, bootstrap: str, wanted: Sequence[Topic]) -> list[Finding]:
-    """Each topic by itself, and whether there are brokers enough for new ones."""
+    """Check each topic by itself, and whether there are enough brokers for new topics."""
     client = settings.kafka_client(bootstrap)
     try:
         found = [
@@ -171,7 +181,7 @@ async def topics(settings: Settings, bootstrap: str, wanted: Sequence[Topic]) ->
     except KafkaError as error:
         return [
             fault(
-                "topics", f"Kafka does not tell its topics ({type(error).__name__}).", "See `broker` above."
+                "topics", f"Kafka does not list its topics ({type(error).__name__}).", "See `broker` above."
             )
         ]
     if not found:
@@ -185,12 +195,12 @@ async def _topic(client: Mapping[str, Any], topic: Topic) -> list[Finding]:
     except TopicMismatch as mismatch:
         advice = (
             f"Set {PREFIX}PARTITIONS to the count of the existing topics, or start with another {PREFIX}TOPIC_PREFIX "
-            f"and {PREFIX}APP_ID: keys would go to other partitions than their tables."
+            f"and {PREFIX}APP_ID. Otherwise keys would go to other partitions than their tables."
         )
         return [fault("topics", str(mismatch), advice)]
     if report.missing:
         advice = "Run `customer-context topics`, or grant Describe if it is there (`topics --print-acls`)."
-        return [fault("topics", f"{topic.name} is missing, or we may not see it.", advice)]
+        return [fault("topics", f"{topic.name} is missing, or this user may not describe it.", advice)]
     return [_difference(topic, what) for what in report.warnings]
 
 
@@ -201,6 +211,23 @@ def _difference(topic: Topic, what: str) -> Finding:
             f"Run kafka-configs.sh --alter --topic {topic.name} --add-config cleanup.policy={topic.cleanup}."
         )
         return fault("topics", f"{what}, so Kafka {loses}.", advice)
+    if "replication factor" in what:
+        return warning(
+            "topics",
+            f"{what}, so a broker's disk may take acknowledged records with it.",
+            f"Give {topic.name} more replicas with kafka-reassign-partitions.sh.",
+        )
+    if "min.insync.replicas" in what or "unclean.leader" in what:
+        name, value = (
+            ("min.insync.replicas", 2)
+            if "min.insync" in what
+            else ("unclean.leader.election.enable", "false")
+        )
+        return warning(
+            "topics",
+            f"{what}, so acknowledged records may be lost with one broker.",
+            f"Run kafka-configs.sh --alter --topic {topic.name} --add-config {name}={value}.",
+        )
     if "cannot be read" in what:
         return warning(
             "topics", f"{what}.", "Grant DescribeConfigs (`topics --print-acls`), so that it can be checked."
@@ -208,7 +235,7 @@ def _difference(topic: Topic, what: str) -> Finding:
     return warning(
         "topics",
         f"{what}.",
-        f"Set it with kafka-configs.sh --alter --topic {topic.name}, or set {PREFIX}RETENTION_DAYS to what is meant.",
+        f"Set it with kafka-configs.sh --alter --topic {topic.name}, or set {PREFIX}RETENTION_DAYS to the intended value.",
     )
 
 

@@ -4,20 +4,22 @@ import errno
 import fcntl
 import hashlib
 import http.client
+import json
 import shutil
 import socket
 import subprocess
 import tempfile
-import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from urllib.request import ProxyHandler, build_opener
 
 from worker.broker.errors import BrokerError
 from worker.broker.folder import DataFolder
-from worker.broker.jars import CACHE_VARIABLE, cache_dir
+from worker.broker.jars import cache_dir
 from worker.broker.pins import JARS, KAFKA_VERSION
 from worker.doctor.findings import Finding, fault, ok, warning
+from worker.private_folders import is_open_to_others
 from worker.settings import PREFIX, Settings
 
 LEAST_FREE_BYTES = 256 << 20
@@ -30,32 +32,44 @@ _ANSWERS_WITHIN_S = 2
 
 
 def disk(data_dir: Path) -> Iterator[Finding]:
-    """DATA_DIR: can be made and written, its file system has locks and room, and what lies in it is ours."""
+    """Check DATA_DIR: it can be written, its file system has locks and free space, and others cannot read it."""
     folder = data_dir.absolute()
-    place = next(path for path in (folder, *folder.parents) if path.exists())
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
     try:
-        if not place.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, "it is no folder")
-        with tempfile.TemporaryFile(dir=place) as probe:
+        if not existing.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "it is not a folder")
+        with tempfile.TemporaryFile(dir=existing) as probe:
             fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         yield fault(
             "disk",
-            f"{place} cannot be written ({error.strerror}).",
+            f"{existing} cannot be written ({error.strerror}).",
             f"Give the worker's user the right to write there, or name another folder in {PREFIX}DATA_DIR.",
         )
         return
-    yield _room(place, shutil.disk_usage(place).free)
+    yield _room(existing, shutil.disk_usage(existing).free)
     yield _stores(folder / "store")
+    yield from _open_folders(folder)
 
 
-def _room(place: Path, free: int) -> Finding:
-    said = f"{free >> 20:,} MiB are free under {place}"
+def _open_folders(folder: Path) -> Iterator[Finding]:
+    names = [name for name in ("store", "kafka") if is_open_to_others(folder / name)]
+    if names:
+        yield warning(
+            "disk",
+            f"Other users of this machine can read {' and '.join(str(folder / name) for name in names)}, which "
+            "may hold personal data.",
+            "Run chmod 0700 on it, or let its owner start a worker or broker, which does the same.",
+        )
+
+
+def _room(existing: Path, free: int) -> Finding:
+    said = f"{free >> 20:,} MiB are free under {existing}"
     advice = f"Make room, or name a folder on a larger disk in {PREFIX}DATA_DIR."
     if free < LEAST_FREE_BYTES:
         return fault("disk", f"Only {said}.", advice)
     if free < COMFORTABLE_FREE_BYTES:
-        return warning("disk", f"{said}, which is little.", advice)
+        return warning("disk", f"{said}, which may soon be too little.", advice)
     return ok("disk", f"{said}, and the folder can be written.")
 
 
@@ -77,7 +91,7 @@ def _is_locked(path: Path) -> bool:
 
 
 def ports(settings: Settings) -> Iterator[Finding]:
-    """WEB_PORT and METRICS_PORT: nobody else listens there."""
+    """Check that no other program listens on WEB_PORT and METRICS_PORT."""
     host, web, metrics = settings.web_host, settings.web_port, settings.metrics_port
     if metrics and metrics == web:
         yield fault(
@@ -91,8 +105,10 @@ def ports(settings: Settings) -> Iterator[Finding]:
     for port, name in ((web, "WEB_PORT"), (metrics, "METRICS_PORT")):
         if port:
             unbound = unbindable(host, port, name)
-            if unbound and _is_a_worker(host, port):
-                unbound = ok("web", f"A worker answers on port {port} of {host}.")
+            if unbound and name == "WEB_PORT":
+                unbound = _worker_at(host, port, settings.app_id) or unbound
+            elif unbound and _metrics_at(host, port):
+                unbound = ok("web", f"A worker's metrics are on port {port} of {host}.")
             yield unbound or ok("web", f"Port {port} of {host} is free.")
 
 
@@ -117,20 +133,39 @@ def unbindable(host: str, port: int, name: str) -> Finding | None:
     return None
 
 
-def _is_a_worker(host: str, port: int) -> bool:
+def _worker_at(host: str, port: int, app_id: str) -> Finding | None:
+    """The finding about the worker that listens there; None when it is not a worker."""
+    try:
+        health = json.loads(_got(host, port, "health/live"))
+        application = health["application"] if health["status"] == "alive" else None
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        return None
+    if application == app_id:
+        return ok("web", f"A worker answers on port {port} of {host}.")
+    return fault(
+        "web",
+        f"Port {port} of {host} is in use by a worker of another application.",
+        f"Set {PREFIX}WEB_PORT to another port (0: any free one).",
+    )
+
+
+def _metrics_at(host: str, port: int) -> bool:
+    try:
+        return b"customer_context_" in _got(host, port, "metrics")
+    except (OSError, http.client.HTTPException):  # refused, an error status, or no HTTP at all
+        return False
+
+
+def _got(host: str, port: int, page: str) -> bytes:
     near = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
-    for page, sign in (("health/live", b'"alive"'), ("metrics", b"customer_context_")):
-        try:
-            with urllib.request.urlopen(f"http://{near}:{port}/{page}", timeout=_ANSWERS_WITHIN_S) as answer:
-                if sign in answer.read(1 << 20):
-                    return True
-        except (OSError, http.client.HTTPException):  # refused, an error status, or no HTTP at all
-            continue
-    return False
+    # The environment's proxy does not reach this machine's ports.
+    without_proxy = build_opener(ProxyHandler({}))
+    with without_proxy.open(f"http://{near}:{port}/{page}", timeout=_ANSWERS_WITHIN_S) as answer:
+        return bytes(answer.read(1 << 20))
 
 
 def embedded_kafka(kafka_dir: Path) -> Iterator[Finding]:
-    """What the embedded Kafka needs: a Java runtime that starts, its jars, and a data folder of its version."""
+    """Check the needs of the embedded Kafka: a Java runtime that starts, its jars, and a data folder of its version."""
     yield _java()
     yield _jars(cache_dir() / f"kafka-{KAFKA_VERSION}")
     try:
@@ -168,7 +203,7 @@ def _jars(folder: Path) -> Finding:
         return warning(
             "java",
             f"{len(JARS) - len(there)} of Kafka's {len(JARS)} jars are not in {folder} yet.",
-            f"`customer-context broker` fetches them once; without a network, copy the folder or set {CACHE_VARIABLE}.",
+            "`customer-context broker` fetches them once; without a network, bring the folder as docs/offline.md says.",
         )
     return ok("java", f"All {len(JARS)} jars of Kafka {KAFKA_VERSION} are in {folder}.")
 

@@ -2,8 +2,8 @@
 # aiokafka has no type information, and these are subclasses of its own.
 """Kafka's clock: DescribeQuorum, which aiokafka does not have.
 
-The leader of the metadata quorum states when it saw itself last, which is now, by its own clock (KIP-836). That is the
-one request that tells a broker's time without writing anything. It needs Describe on the cluster.
+The leader of the metadata quorum reports when it last caught up with itself, which is its current time (KIP-836). No
+other request returns a broker's time without a write. It needs the right Describe on the cluster.
 """
 
 from typing import Any
@@ -22,6 +22,8 @@ _REPLICAS = CompactArray(
 
 
 class DescribeQuorumResponse_v1(Response):  # noqa: N801 (as aiokafka names its own)
+    """The fields of Kafka's DescribeQuorumResponse.json, version 1."""
+
     API_KEY = 55
     API_VERSION = 1
     SCHEMA = Schema(
@@ -51,6 +53,8 @@ class DescribeQuorumResponse_v1(Response):  # noqa: N801 (as aiokafka names its 
 
 
 class DescribeQuorumRequest_v1(RequestStruct):  # noqa: N801
+    """The fields of Kafka's DescribeQuorumRequest.json, version 1."""
+
     FLEXIBLE_VERSION = True
     API_KEY = 55
     API_VERSION = 1
@@ -74,11 +78,12 @@ class DescribeQuorum(Request[DescribeQuorumRequest_v1]):
     API_KEY = 55
 
     def build(self, request_struct_class: type[DescribeQuorumRequest_v1]) -> DescribeQuorumRequest_v1:
+        """The request for the one partition of the metadata topic."""
         return request_struct_class([(_TOPIC, [(0, {})], {})], {})
 
 
 def leaders_clock(answer: Any) -> int | None:
-    """The leader's time in milliseconds since 1970; None when it may not be told, or is not known."""
+    """The leader's time in milliseconds since 1970; None when we lack the right to see it, or it is not known."""
     if answer.error_code:
         return None
     for _, partitions, _ in answer.topics:

@@ -14,7 +14,7 @@ _HARMLESS = "Until then reads fail while a customer's owner is away; nothing is 
 
 
 async def redis(url: str) -> Finding:
-    """Reachable, lets us in, and new enough. url: a secret, never part of the finding."""
+    """Check that Redis can be reached, accepts us and is new enough. url: a secret, never part of the finding."""
     client = Redis.from_url(
         url,
         socket_timeout=_ANSWERS_WITHIN_S,
@@ -26,7 +26,7 @@ async def redis(url: str) -> Finding:
     except (AuthenticationError, ResponseError) as error:
         return fault(
             "redis",
-            f"Redis refuses us ({type(error).__name__}).",
+            f"Redis refuses the login ({type(error).__name__}).",
             f"Put its user and password into {PREFIX}REDIS_URL. {_HARMLESS}",
         )
     except (RedisError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Amounts per day, made for customers of many days: read and written with each order, looked into seldom."""
+"""Amounts per day, for customers with many days: each order reads and writes them, few look at a single day."""
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
@@ -8,12 +8,13 @@ import msgspec
 _numbers = msgspec.json.Decoder(list[int]).decode
 
 
-class Days(msgspec.Struct, array_like=True):
-    """Minor units per day, days as their number since 1970 UTC.
+class Days(msgspec.Struct, array_like=True, gc=False):
+    """Minor units per day. A day is its number since 1970 UTC.
 
-    The latest day has its `amount`. All `before` are text that is only carried along: of each day, from the first on,
-    its amount and how many days later the next one is. So 5 on day 100, 7 on day 103 and 9 on day 104 are
-    first=100, last=104, amount=9, before="5,3,7,1,". There is no day while last < first.
+    `amount` belongs to the latest day. `before` holds all earlier days as text that most orders never parse.
+    For each day from the first on it lists the amount and the number of days until the next one.
+    So 5 on day 100, 7 on day 103 and 9 on day 104 are first=100, last=104, amount=9, before="5,3,7,1,".
+    There is no day while last < first.
     """
 
     first: int = 0
@@ -23,18 +24,18 @@ class Days(msgspec.Struct, array_like=True):
 
     @classmethod
     def of(cls, amounts: Mapping[int, int]) -> "Days":
-        """These amounts, by day."""
+        """Build from amounts by day, in any order."""
         if not amounts:
             return cls()
         days = sorted(amounts)
         return cls(days[0], days[-1], amounts[days[-1]], _text(days, amounts))
 
     def amounts(self) -> dict[int, int]:
-        """All of them, by day, in the order of the days. Work grows with the days."""
+        """All amounts by day, in the order of the days. Work grows with the number of days."""
         return {} if self.last < self.first else self._until_latest(self.before)
 
     def add(self, day: int, amount: int) -> None:
-        """Add to a day's amount. Work grows with the days between it and the latest."""
+        """Add to a day's amount. Work grows with the number of days between it and the latest day."""
         if self.last < self.first:
             self.first, self.last, self.amount = day, day, amount
         elif day == self.last:
@@ -49,23 +50,39 @@ class Days(msgspec.Struct, array_like=True):
             self.before = earlier + _text(sorted(amounts), amounts)
 
     def between(self, first: int, last: int) -> int:
-        """Minor units of the days first to last, both included. Work grows with the days from the first of them on."""
+        """Sum of the days first to last, both included. Work grows with the days from `first` to the latest day."""
         if last < self.first or first > self.last:
             return 0
         _, amounts = self._cut(first)
         return sum(amount for day, amount in amounts.items() if first <= day <= last)
 
-    def drop_before(self, day: int) -> None:
-        """Forget the days before this one. Work grows with what is forgotten."""
+    def within(self, first: int, last: int) -> dict[int, int]:
+        """Amounts of the days first to last, both included. Work grows as in `between`."""
+        if last < self.first or first > self.last:
+            return {}
+        return {day: amount for day, amount in self._cut(first)[1].items() if first <= day <= last}
+
+    def take_before(self, day: int) -> dict[int, int]:
+        """Remove the days before this one and return their amounts. Work grows with the days removed."""
         if self.last < day:
+            taken = self.amounts()
             self.first, self.last, self.amount, self.before = 0, -1, 0, ""
+            return taken
+        taken = {}
         while self.first < day and self.before:
-            _, gap, self.before = self.before.split(",", 2)
+            amount, gap, self.before = self.before.split(",", 2)
+            taken[self.first] = int(amount)
             self.first += int(gap)
+        return taken
 
     def _cut(self, day: int) -> tuple[str, dict[int, int]]:
-        """A beginning of `before`, and by day what comes after it: all from that day on, and some before it if any."""
-        # Of one day that is not later than it, and of all that may lie between it and the latest.
+        """Split off the amounts from `day` on.
+
+        Returns:
+            The earlier part of `before` as text, and the remaining amounts by day.
+            The amounts may include one or more days before `day`.
+        """
+        # Two numbers a day: at most last - day days lie from `day` to the day before the latest.
         numbers = 2 * (self.last - day)
         pieces = self.before.rsplit(",", numbers + 1)
         earlier = f"{pieces[0]}," if len(pieces) == numbers + 2 else ""
@@ -78,5 +95,5 @@ class Days(msgspec.Struct, array_like=True):
 
 
 def _text(days: Sequence[int], amounts: Mapping[int, int]) -> str:
-    """Of all days but the last one of these, which are in order."""
+    """The text of `Days.before`: all of these days but the last. The days are in ascending order."""
     return "".join([f"{amounts[day]},{after - day}," for day, after in pairwise(days)])

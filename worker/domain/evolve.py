@@ -1,10 +1,10 @@
-"""Applies events to the aggregate. Decides nothing: every figure that needs a rule is in the event.
+"""Applies events to the aggregate. It decides nothing: every figure that needs a rule is in the event.
 
-The customer changes in place: its partition loop is the only owner. Whoever needs the former state copies it first.
+The customer changes in place, because its partition loop is the only owner.
+A caller that needs the former state copies it first.
 """
 
 from collections.abc import Callable, Sequence
-from itertools import chain
 from typing import Any
 
 import msgspec
@@ -27,13 +27,15 @@ from worker.domain.events import (
     PaymentCounted,
     PaymentMethodAdded,
     PaymentMethodRemoved,
+    RewardPointsAdjusted,
     RewardPointsEarned,
     RewardPointsRedeemed,
+    RewardPointsRestored,
     RewardPointsReversed,
     SpendingRefunded,
     VipMovedBack,
 )
-from worker.domain.spending import ANNUAL_DAYS, DAY_MS, annual_at, kept_from
+from worker.domain.spending import ANNUAL_DAYS, DAY_MS, annual_at
 from worker.domain.state import Customer, Spending
 from worker.domain.values import Preferences
 
@@ -41,9 +43,18 @@ _UNPUBLISHED = frozenset(STATE_ONLY)
 
 
 def apply(customer: Customer | None, events: Sequence[Event], at: int) -> Customer:
-    """All events of one input, with the version, the sequence and the time (ms since 1970 UTC) that follow.
+    """Apply all events of one input, and raise the customer's version and sequence.
 
-    Changes the customer in place and returns it. Raises ValueError for no events on an unknown customer, and as evolve.
+    Args:
+        customer: changed in place; None while it is not registered.
+        events: may be empty; then nothing changes.
+        at: the new `updated_at`, ms since 1970 UTC.
+
+    Returns:
+        The same customer, or the one that CustomerCreated creates.
+
+    Raises:
+        ValueError: the customer is unknown and no event creates it, or a CustomerCreated meets one that exists.
     """
     published = 0
     for event in events:
@@ -63,7 +74,11 @@ def apply(customer: Customer | None, events: Sequence[Event], at: int) -> Custom
 
 
 def evolve(customer: Customer | None, event: Event) -> Customer:
-    """One event, in place. Creates the customer for CustomerCreated, which must come first; ValueError otherwise."""
+    """Apply one event in place, and return the customer.
+
+    Raises:
+        ValueError: CustomerCreated is not the first event, or another event is.
+    """
     if customer is None:
         if not isinstance(event, CustomerCreated):
             raise ValueError(f"{type(event).__name__} before CustomerCreated")
@@ -83,6 +98,7 @@ def _created(event: CustomerCreated) -> Customer:
         level=event.level,
         preferences=event.preferences,
         created_at=event.registered_at,
+        tracked=True,
     )
 
 
@@ -105,13 +121,13 @@ def _preferences_updated(customer: Customer, event: NotificationPreferencesUpdat
 
 
 def _address_added(customer: Customer, event: DeliveryAddressAdded) -> None:
-    customer.addresses.append(event.delivery_address)
+    customer.addresses = (*customer.addresses, event.delivery_address)
     if event.delivery_address.is_default:
         _make_default(customer, event.delivery_address.id)
 
 
 def _address_removed(customer: Customer, event: DeliveryAddressRemoved) -> None:
-    customer.addresses = [address for address in customer.addresses if address.id != event.address_id]
+    customer.addresses = tuple(address for address in customer.addresses if address.id != event.address_id)
     if event.new_default_address_id is not None:
         _make_default(customer, event.new_default_address_id)
 
@@ -121,30 +137,32 @@ def _default_address_set(customer: Customer, event: DefaultDeliveryAddressSet) -
 
 
 def _make_default(customer: Customer, address_id: str) -> None:
-    customer.addresses = [
+    customer.addresses = tuple(
         msgspec.structs.replace(address, is_default=address.id == address_id)
         for address in customer.addresses
-    ]
+    )
 
 
 def _payment_method_added(customer: Customer, event: PaymentMethodAdded) -> None:
-    customer.payment_methods.append(event.method)
+    customer.payment_methods = (*customer.payment_methods, event.method)
 
 
 def _payment_method_removed(customer: Customer, event: PaymentMethodRemoved) -> None:
-    customer.payment_methods = [
+    customer.payment_methods = tuple(
         method for method in customer.payment_methods if method.id != event.payment_method_id
-    ]
+    )
 
 
 def _spending_updated(customer: Customer, event: CustomerSpendingUpdated) -> None:
     day = event.occurred_at // DAY_MS
     last = customer.last_order_at
     if last is None or event.occurred_at > last:
-        _latest_order(customer, event.occurred_at, event.currency)
-        last_day, kept = day, True
+        _latest_order(customer, event)
+        last_day = day
     else:
-        last_day, kept = last // DAY_MS, day >= kept_from(customer)
+        last_day = last // DAY_MS
+    if event.filled is not None:
+        customer.filled = event.filled
     spending = customer.spending.get(event.currency)
     if spending is None:
         spending = customer.spending[event.currency] = Spending()
@@ -152,44 +170,41 @@ def _spending_updated(customer: Customer, event: CustomerSpendingUpdated) -> Non
     spending.total = event.total_spending + event.returned_total
     spending.annual = event.annual_spending + event.returned_annual
     spending.annual_day = last_day
-    if kept:
+    if event.recent:
         spending.days.add(day, event.amount)
     if event.converted is not None:
-        _converted(customer, event.converted, day, last_day, kept=kept)
+        _converted(customer, event.converted, day, last_day, recent=event.recent)
 
 
-def _converted(customer: Customer, converted: Converted, day: int, last_day: int, *, kept: bool) -> None:
-    """kept: whether the order's day is one that a rule may still need."""
+def _converted(customer: Customer, converted: Converted, day: int, last_day: int, *, recent: bool) -> None:
+    """Add the order's converted amount. recent: whether the customer's row still keeps the order's day."""
     spending = customer.converted.setdefault(converted.currency, Spending())
     spending.total = converted.total
     spending.annual = converted.annual
     spending.annual_day = last_day
-    if kept:
+    if recent:
         spending.days.add(day, converted.amount)
 
 
-def _latest_order(customer: Customer, occurred_at: int, currency: str) -> None:
-    """Ends each other currency's year on the day of this order and drops the days that no rule can need any more."""
-    day, last = occurred_at // DAY_MS, customer.last_order_at
-    customer.last_order_at = occurred_at
-    if last is None or last // DAY_MS == day:
+def _latest_order(customer: Customer, event: CustomerSpendingUpdated) -> None:
+    """Move the year of each other currency and of the converted amounts, so that it ends on this order's day."""
+    customer.last_order_at = event.occurred_at
+    if not event.new_day:
         return
-    horizon = kept_from(customer)
+    day = event.occurred_at // DAY_MS
     for other, spending in customer.spending.items():
-        if other != currency:
+        if other != event.currency:
             spending.annual = annual_at(spending, day)
             spending.annual_day = day
-        spending.days.drop_before(horizon)
         _drop_returned(spending, day)
     for spending in customer.converted.values():
         spending.annual = annual_at(spending, day)
         spending.annual_day = day
-        spending.days.drop_before(horizon)
         _drop_returned(spending, day)
 
 
 def _drop_returned(spending: Spending, last_day: int) -> None:
-    """Of returns only the year is kept that ends on last_day."""
+    """Forget returns of orders before the year that ends on last_day."""
     if spending.returned_days:
         start = last_day - ANNUAL_DAYS + 1
         spending.returned_days = {
@@ -205,7 +220,7 @@ def _spending_refunded(customer: Customer, event: SpendingRefunded) -> None:
 
 
 def _take_back(spending: Spending, day: int, amount: int) -> None:
-    """day: of the order."""
+    """Add a returned amount. day: the day of the order, not that of the return."""
     spending.returned += amount
     if day > spending.annual_day - ANNUAL_DAYS:
         spending.returned_days[day] = spending.returned_days.get(day, 0) + amount
@@ -228,23 +243,31 @@ def _points_reversed(customer: Customer, event: RewardPointsReversed) -> None:
     customer.lifetime_reversed += event.points
 
 
+def _points_restored(customer: Customer, event: RewardPointsRestored) -> None:
+    customer.points = event.total_points
+    customer.debt = event.debt
+    customer.lifetime_restored += event.points
+
+
+def _points_adjusted(customer: Customer, event: RewardPointsAdjusted) -> None:
+    customer.points = event.total_points
+    customer.debt = event.debt
+    customer.lifetime_adjusted += event.points
+
+
 def _level_upgraded(customer: Customer, event: MembershipLevelUpgraded) -> None:
     customer.level = event.new_level
 
 
 def _vip_since(customer: Customer, event: CustomerVipUpgraded | VipMovedBack) -> None:
     customer.vip_since = event.vip_since
-    horizon = kept_from(customer)
-    for spending in chain(customer.spending.values(), customer.converted.values()):
-        spending.days.drop_before(horizon)
 
 
 def _erased(customer: Customer, event: CustomerErased) -> None:
     customer.erased = True
     customer.name = customer.email = ""
     customer.phone = customer.birth_date = None
-    customer.addresses = []
-    customer.payment_methods = []
+    customer.addresses = customer.payment_methods = ()
     customer.preferences = Preferences()
 
 
@@ -269,6 +292,8 @@ _CHANGES: dict[type[Event], Callable[[Customer, Any], None]] = {
     RewardPointsRedeemed: _points_redeemed,
     SpendingRefunded: _spending_refunded,
     RewardPointsReversed: _points_reversed,
+    RewardPointsRestored: _points_restored,
+    RewardPointsAdjusted: _points_adjusted,
     MembershipLevelUpgraded: _level_upgraded,
     CustomerVipUpgraded: _vip_since,
     VipMovedBack: _vip_since,

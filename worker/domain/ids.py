@@ -1,4 +1,4 @@
-"""Deterministic ids: the same input always yields the same ids, whoever computes them and however often."""
+"""Deterministic ids: the same input always yields the same ids, on every worker and at every repetition."""
 
 from hashlib import sha1
 from uuid import NAMESPACE_DNS, uuid5

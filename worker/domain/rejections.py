@@ -18,6 +18,8 @@ class RejectionCode(StrEnum):
     ADDRESS_LIMIT_REACHED = "ADDRESS_LIMIT_REACHED"
     ADDRESS_NOT_FOUND = "ADDRESS_NOT_FOUND"
     PAYMENT_METHOD_NOT_FOUND = "PAYMENT_METHOD_NOT_FOUND"
+    PAYMENT_METHOD_LIMIT_REACHED = "PAYMENT_METHOD_LIMIT_REACHED"
+    REDEMPTION_NOT_FOUND = "REDEMPTION_NOT_FOUND"
     INSUFFICIENT_POINTS = "INSUFFICIENT_POINTS"
     MEMBERSHIP_DOWNGRADE_NOT_ALLOWED = "MEMBERSHIP_DOWNGRADE_NOT_ALLOWED"
     IDEMPOTENCY_CONFLICT = "IDEMPOTENCY_CONFLICT"
@@ -36,10 +38,11 @@ class DeadLetterReason(StrEnum):
     WAITING_LIMIT = "WAITING_LIMIT"
     WAITING_EXPIRED = "WAITING_EXPIRED"
     CUSTOMER_ERASED = "CUSTOMER_ERASED"
+    FAILED = "FAILED"
 
 
 class Rejected(Exception):
-    """The rules forbid the command. Expected; the state is unchanged. detail holds no personal data."""
+    """The rules forbid the command. This is expected, and the state is unchanged. detail holds no personal data."""
 
     def __init__(self, code: RejectionCode, detail: str = "") -> None:
         super().__init__(code.value)

@@ -1,4 +1,4 @@
-"""The rules as data: which set is in force when, and what it says. Read from RULES_FILE by worker.wire.rules_file."""
+"""The rules as data: each set and the day it takes effect. worker.wire.rules_file reads them from RULES_FILE."""
 
 from bisect import bisect_right
 
@@ -8,9 +8,11 @@ from worker.domain.values import MembershipLevel
 
 
 class RuleSet(msgspec.Struct, frozen=True):
-    """One version. Amounts in minor units of currency. levels: (threshold, level), ascending by threshold.
+    """One version of the rules. Amounts are minor units of `currency`.
 
-    rates: other currency -> (numerator, denominator), minor units of currency for one minor unit of the other.
+    levels: (threshold, level), ascending by threshold.
+    rates: per other currency a fraction (numerator, denominator). It gives the minor units of `currency` for one
+    minor unit of the other currency.
     """
 
     version: str
@@ -23,38 +25,56 @@ class RuleSet(msgspec.Struct, frozen=True):
     rates: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
 
     def counted(self, amount: int, currency: str) -> int | None:
-        """What an amount in that currency counts as, in minor units of the rules' own; None without a rate.
+        """Convert an amount into minor units of the rules' currency; None when the set has no rate for it.
 
-        Exact, and rounded down: an order counts as the same whatever came before it.
+        The fraction is exact and the result is rounded down, so an order always counts as the same amount.
         """
         if currency == self.currency:
             return amount
         rate = self.rates.get(currency)
         return None if rate is None else amount * rate[0] // rate[1]
 
+    def points_for(self, counted: int) -> int:
+        """The whole points of one order. counted: its amount in minor units of `currency`."""
+        return counted // self.amount_per_point
+
+    def level_at(self, total: int) -> MembershipLevel:
+        """The level that a lifetime total reaches, in minor units of `currency`."""
+        level = MembershipLevel.STANDARD
+        for threshold, reached in self.levels:
+            if total < threshold:
+                break
+            level = reached
+        return level
+
 
 class RuleBook:
-    """All sets that ever were in force, by their first day."""
+    """All rule sets that were ever in force, ordered by their first day."""
 
     def __init__(self, sets: tuple[RuleSet, ...]) -> None:
-        """sets: at least one; the first must hold from 1970-01-01 or before, or the earliest is used for what came before."""
+        """Order the sets by their first day. Days before the earliest set use the earliest set.
+
+        Raises:
+            ValueError: there is no set.
+        """
         if not sets:
             raise ValueError("a rule book needs at least one rule set")
         self.sets = tuple(sorted(sets, key=lambda rules: rules.effective_from))
         self._starts = [rules.effective_from for rules in self.sets]
-        self._only = self.sets[0] if len(self.sets) == 1 else None  # the usual one, which needs no search
+        self.currencies = frozenset(rules.currency for rules in sets)
+        self._only = self.sets[0] if len(self.sets) == 1 else None  # the usual case, without a search
 
     def on(self, day: int) -> RuleSet:
         """The set in force on that day (days since 1970 UTC)."""
         return self._only or self.sets[max(bisect_right(self._starts, day) - 1, 0)]
 
     def named(self, version: str) -> RuleSet | None:
-        """The set with that version; None when it is not in the file any more."""
+        """The set with that version; None when the rules file no longer has it."""
         return next((rules for rules in self.sets if rules.version == version), None)
 
     @property
     def currency(self) -> str:
-        """The currency of single amounts in the Customer's representation: that of the latest set."""
+        """The latest set's currency: single amounts in the representation of a customer are in it."""
         return self.sets[-1].currency
 
 

@@ -1,4 +1,4 @@
-"""Values of the Customer Context. Every amount is whole minor units, every time is whole milliseconds since 1970 UTC."""
+"""Values of the Customer Context. Amounts are whole minor units, times are whole milliseconds since 1970 UTC."""
 
 from enum import StrEnum
 
@@ -19,12 +19,16 @@ RANK = {level: rank for rank, level in enumerate(LEVELS)}
 
 
 class CustomerStatus(StrEnum):
+    """Only an ACTIVE customer may redeem points; orders count in every status."""
+
     ACTIVE = "ACTIVE"
     INACTIVE = "INACTIVE"
     SUSPENDED = "SUSPENDED"
 
 
 class PaymentMethodType(StrEnum):
+    """Kinds of payment methods that a customer may have."""
+
     CREDIT_CARD = "CREDIT_CARD"
     DEBIT_CARD = "DEBIT_CARD"
     BANK_TRANSFER = "BANK_TRANSFER"
@@ -35,6 +39,8 @@ class PaymentMethodType(StrEnum):
 
 
 class NotificationType(StrEnum):
+    """Subjects that a customer may want to be told about."""
+
     ORDER = "ORDER"
     DELIVERY = "DELIVERY"
     PAYMENT = "PAYMENT"
@@ -44,21 +50,23 @@ class NotificationType(StrEnum):
 
 
 class NotificationChannel(StrEnum):
+    """Ways by which a customer may be told."""
+
     EMAIL = "EMAIL"
     SMS = "SMS"
     PUSH = "PUSH"
     IN_APP = "IN_APP"
 
 
-class Money(msgspec.Struct, frozen=True):
+class Money(msgspec.Struct, frozen=True, gc=False):
     """An amount of one currency. minor: whole minor units (cents for USD); may be negative for a refund."""
 
     minor: int
     currency: str
 
 
-class Address(msgspec.Struct, frozen=True):
-    """Where a parcel goes. country: ISO 3166-1 alpha-2."""
+class Address(msgspec.Struct, frozen=True, gc=False):
+    """A postal address. country: ISO 3166-1 alpha-2."""
 
     street: str
     city: str
@@ -66,8 +74,8 @@ class Address(msgspec.Struct, frozen=True):
     country: str
 
 
-class DeliveryAddress(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An entity of the customer. id: UUIDv5 of the command that added it."""
+class DeliveryAddress(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A delivery address of a customer. id: the UUIDv5 of the commandId that added it."""
 
     id: str
     address: Address
@@ -75,8 +83,8 @@ class DeliveryAddress(msgspec.Struct, frozen=True, omit_defaults=True):
     is_default: bool = False
 
 
-class PaymentMethod(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the customer pays with; never a card number. expiry: YYYY-MM."""
+class PaymentMethod(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A payment method, without a full card number. id: the UUIDv5 of the commandId that added it; expiry: YYYY-MM."""
 
     id: str
     type: PaymentMethodType
@@ -85,8 +93,8 @@ class PaymentMethod(msgspec.Struct, frozen=True, omit_defaults=True):
     expiry: str | None = None
 
 
-class Preferences(msgspec.Struct, frozen=True):
-    """What the customer wants to hear, where, in which language and currency. Tuples keep the enums' order."""
+class Preferences(msgspec.Struct, frozen=True, gc=False):
+    """The notifications, channels, language and currency that a customer chose. Tuples keep the enums' order."""
 
     marketing_emails: bool = False
     language: str = "en-US"
@@ -95,7 +103,7 @@ class Preferences(msgspec.Struct, frozen=True):
     enabled_channels: tuple[NotificationChannel, ...] = (NotificationChannel.EMAIL,)
 
 
-class PreferencesPatch(msgspec.Struct, frozen=True, omit_defaults=True):
+class PreferencesPatch(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A change of preferences; None leaves a field as it is."""
 
     marketing_emails: bool | None = None

@@ -1,1 +1,4 @@
-"""Exactly-once processing on Faust: fence, restore, one transaction per batch of a partition (DESIGN, section 2)."""
+"""Exactly-once processing on Faust (docs/architecture.md#invariants).
+
+Each partition is fenced and restored, and each of its batches is one transaction.
+"""

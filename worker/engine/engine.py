@@ -1,36 +1,55 @@
-"""The engine: what happens at an assignment, at a revocation and at every batch (DESIGN, section 2).
+"""The engine of one worker: its parts, how records reach them, and what other modules may ask.
 
-Order of an assignment, kept partitions included: fence -> restore -> positions -> begin (seek, then resume). Nothing is
-read before its partition is fenced, so what a former owner commits is either seen here or rejected there.
+worker.engine.takeover takes over and releases its partitions (docs/architecture.md#invariants).
 """
 
 import asyncio
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
-import structlog
 from aiokafka import AIOKafkaProducer
 
-from worker.engine import transaction
+from worker.engine import standby, transaction
+from worker.engine.deadline import Deadline
 from worker.engine.exits import ExitCode, die
+from worker.engine.isolation import ISOLATION
+from worker.engine.lanes import Load, Pace
+from worker.engine.making import BeginWork
 from worker.engine.observer import Observer
-from worker.engine.partition import POSITIONS, Pace, Partition, Processor
+from worker.engine.partition import Partition
+from worker.engine.patches.producer import CertainProducer
 from worker.engine.restore import Reader
 from worker.engine.standby import Standby
 from worker.engine.store import Store, Stores
 from worker.engine.sweeping import Sweep
+from worker.engine.takeover import RememberLoss, State, Takeover
 from worker.engine.turns import Turns
-from worker.engine.unit import Table, Unit
+from worker.engine.unit import POSITIONS, InputRecord, Table, Unit
 
-log = structlog.get_logger(__name__)
-
-_TRANSACTION_TIMEOUT_MS = 15_000
+_TRANSACTION_TIMEOUT_MS = 60_000
 
 
 class Engine:
-    """All partitions of one worker. client: aiokafka client arguments; app_id: prefix of transactional ids and
-    changelogs; tables: all tables that `process` and `sweep` change; prompt: inputs that go before the others in a batch.
+    """All partitions of one worker.
+
+    Args:
+        app_id: prefix of transactional ids and changelogs.
+        client: aiokafka client arguments.
+        stores: the stores of all tables.
+        tables: all tables that `process` and `sweep` change.
+        inputs: names of the input topics.
+        prompt: inputs that a batch takes before the others (the priority lane).
+        process: begins the work on a batch.
+        sweep: does one step of the changes that no record asks for, such as expiry.
+        pace: sizes and times of batches and queues.
+        transaction_timeout_ms: after this time brokers abort a dead worker's transaction. Must exceed pace.deadline_s.
+        observer: is told of batches, assignments and restores.
+        inspect: looks at each restored store before it is used, and may end the process.
+        may_take: whether inputs may be processed now.
+        remember_loss: writes into a unit which inputs retention removed before they were read.
+        reader: restores the stores; made from client by default.
+        copy_reader: keeps up the standby copies; made from client by default.
+        copy_pause: waits between two rounds of copying.
     """
 
     def __init__(
@@ -42,140 +61,72 @@ class Engine:
         tables: Sequence[Table],
         inputs: Sequence[str],
         prompt: Sequence[str] = (),
-        process: Processor,
+        process: BeginWork,
         sweep: Sweep | None = None,
         pace: Pace | None = None,
+        transaction_timeout_ms: int = _TRANSACTION_TIMEOUT_MS,
         observer: Observer | None = None,
+        inspect: Callable[[Store], None] = lambda _: None,
+        may_take: Callable[[], bool] = lambda: True,
+        remember_loss: RememberLoss = lambda *_: None,
+        reader: Reader | None = None,
+        copy_reader: Reader | None = None,
+        copy_pause: Callable[[], Awaitable[None]] = standby.pause,
     ) -> None:
         self._app_id = app_id
         self._client = client
-        self._stores = stores
-        self.tables = (*tables, POSITIONS)
+        self.assigned_tables = (*tables, POSITIONS)
+        self.tables = (*self.assigned_tables, ISOLATION)
         self._inputs = frozenset(inputs)
         self._prompt = frozenset(prompt)
         self._process = process
         self._sweep = sweep
         self._pace = pace or Pace()
+        self._transaction_timeout_ms = transaction_timeout_ms
         self._turns = Turns(self._pace.at_once, self._pace.max_records)
+        self._load, self._trials = Load(), asyncio.Lock()
         self._observer = observer or Observer()
-        self._partitions: dict[int, Partition] = {}
-        self._reader = Reader(client, self._observer.replayed)
-        self._standby = Standby(client, self.tables, self.changelog_of, self._observer)
-        self._copies: frozenset[int] = frozenset()
-        self._generation = -1
-        self._fenced = False  # and not asked to let go since
-        self._active = False
-        self._closed = False
-        self.on_release: Callable[[], None] = lambda: None
-
-    # -- what the hooks call, in this order
-
-    async def fence(self, numbers: Iterable[int], copies: Iterable[int] = ()) -> None:
-        """Take the partitions over: a new transactional producer each, kept ones included; let go of all others.
-
-        copies: of partitions that others hold, which are to be kept up here.
-        """
-        if self._closed:
-            return
-        self._observer.assignment_begun()
-        started = time.monotonic()
-        wanted = sorted(set(numbers))
-        self._copies = frozenset(copies).difference(wanted)
-        await self._standby.stop()
-        old = [partition.producer for partition in self._partitions.values()]
-        producers, _ = await asyncio.gather(
-            asyncio.gather(*(self._open_producer(number) for number in wanted)), self._reader.start()
+        self._may_take = may_take
+        self.on_release: Callable[[Collection[Store]], None] = lambda stores: None
+        deadline, copy_deadline = Deadline(self._pace.deadline_s), Deadline(self._pace.deadline_s)
+        self._reader = reader or Reader(client, self._observer.replayed, moved=deadline.progress)
+        copy_reader = copy_reader or Reader(
+            client, self._observer.copied, standby.FETCH_BYTES, moved=copy_deadline.progress
         )
-        await transaction.close_all(old)
-        self._stores.release([*wanted, *self._copies])
-        self._partitions = {
-            number: Partition(
-                number,
-                self._stores.open(number),
-                producer,
-                self._process,
-                self.commit,
-                self._pace,
-                self._turns,
-                self._observer,
-                self._prompt,
-                self._sweep,
-            )
-            for number, producer in zip(wanted, producers, strict=True)
-        }
-        self._fenced = True
-        log.info("fenced", partitions=wanted, seconds=round(time.monotonic() - started, 3))
-
-    async def restore(self) -> None:
-        """Bring the local stores of all fenced partitions up to the end of their changelogs."""
-        started = time.monotonic()
-        stores: dict[int, Store] = {number: partition.store for number, partition in self._partitions.items()}
-        records = await self._reader.restore(stores, self.tables, self.changelog_of)
-        seconds = time.monotonic() - started
-        self._observer.restored(seconds)
-        log.info("restored", replayed=records, seconds=round(seconds, 3))
-
-    async def positions(self, assigned: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
-        """Where to read on, per assigned input (topic, partition): the committed position, or the log's start."""
-        inputs = [pair for pair in assigned if pair[0] in self._inputs and pair[1] in self._partitions]
-        bounds = await self._reader.bounds(inputs)
-        committed = {number: partition.positions() for number, partition in self._partitions.items()}
-        found = {}
-        for topic, number in inputs:
-            first, end = bounds[topic, number]
-            position = committed[number].get(topic, first)
-            if position > end:
-                die(ExitCode.STORE_AHEAD, f"position {position} of {topic}-{number} is past its end {end}")
-            if position < first:
-                log.error(
-                    "inputs lost to retention", topic=topic, partition=number, position=position, first=first
-                )
-            found[topic, number] = max(position, first)
-        return found
-
-    def begin(self, generation: int, positions: Mapping[tuple[str, int], int]) -> bool:
-        """Start the loops; records of this generation are expected from these positions on.
-
-        False, and nothing is started, when the partitions were to be let go while they were restored: the next
-        assignment fences them again.
-        """
-        if self._closed or not self._fenced:
-            return False
-        self._generation = generation
-        for (topic, number), position in positions.items():
-            self._partitions[number].expected[topic] = position
-        for partition in self._partitions.values():
-            partition.start()
-        self._standby.start({number: self._stores.open(number) for number in self._copies})
-        self._active = True
-        log.info("processing", generation=generation, partitions=sorted(self._partitions))
-        return True
-
-    async def quiesce(self) -> None:
-        """Finish the running transactions and stop; queued records will be read again by whoever is next."""
-        was_active, self._active, self._fenced = self._active, False, False
-        await asyncio.gather(
-            self._standby.stop(), *(partition.stop() for partition in self._partitions.values())
+        copies = Standby(
+            copy_reader, self.tables, self.changelog_of, self._observer, copy_deadline, copy_pause
         )
-        if was_active:
-            self.on_release()
+        self.takeover = Takeover(
+            open_producer=self._open_producer,
+            make_partition=self._partition,
+            reader=self._reader,
+            standby=copies,
+            stores=stores,
+            tables=self.tables,
+            changelog_of=self.changelog_of,
+            inputs=self._inputs,
+            observer=self._observer,
+            deadline=deadline,
+            inspect=inspect,
+            remember_loss=remember_loss,
+            on_release=lambda stores: self.on_release(stores),
+        )
 
-    async def close(self) -> None:
-        """Quiesce and let go of everything, for good."""
-        self._closed = True
-        await self.quiesce()
-        await transaction.close_all(partition.producer for partition in self._partitions.values())
-        self._partitions.clear()
-        self._stores.release(())
-        await self._reader.stop()
-        await self._standby.close()
+    # -- from the stream to the partitions
 
-    # -- the stream's way
+    async def put(self, topic: str, number: int, generation: int, records: Sequence[InputRecord]) -> None:
+        """Queue a partition's fetched records.
 
-    async def put(self, topic: str, number: int, generation: int, records: Sequence[Any]) -> None:
-        """Take a partition's fetched records, in offset order. Stale generations and known offsets are dropped."""
-        partition = self._partitions.get(number)
-        if not self._active or partition is None or generation != self._generation:
+        Drops records of an old generation, and records that were queued already.
+
+        Args:
+            topic: the input topic.
+            number: the partition.
+            generation: the group generation in which the records were fetched.
+            records: at least one, in offset order.
+        """
+        partition = self._held(number)
+        if partition is None or generation != self.takeover.generation:
             return
         expected = partition.expected[topic]
         if records[0].offset < expected:
@@ -184,28 +135,26 @@ class Engine:
                 return
         if topic not in partition.anchored:
             await self._anchor(partition, topic, expected, records[0].offset)
-            if generation != self._generation or not self._active:
+            if generation != self.takeover.generation or not self.processing:
                 return
         partition.expected[topic] = records[-1].offset + 1
         partition.put(topic, records)
 
     def has_room(self, topic: str, number: int) -> bool:
-        """Whether more of that partition should be fetched now: one that is behind does not hold up the others."""
-        partition = self._partitions.get(number)
+        """Whether to fetch more of that partition now. A full partition does not hold up the others."""
+        partition = self.takeover.partitions.get(number)
         return partition is None or partition.has_room(topic)
 
     async def _anchor(self, partition: Partition, topic: str, expected: int, got: int) -> None:
-        """The first record of an assignment must be the first readable one at or after the position."""
+        """End the process if an assignment's first record is not the first readable one from the position on."""
         partition.anchored.add(topic)
         if got == expected:
             return
         first = await self._reader.first_readable(topic, partition.number, expected, self._pace.deadline_s)
-        if not self._active:
+        if not self.processing:
             return
-        if first is None:  # such as a frozen process sees when it wakes up
-            die(
-                ExitCode.DEADLINE, f"whether {topic}-{partition.number} was skipped could not be read in time"
-            )
+        if first is None:  # for example, after the process was frozen and woke up
+            die(ExitCode.DEADLINE, f"the next record of {topic}-{partition.number} could not be read in time")
         if first != got:
             die(
                 ExitCode.SKIPPED_RECORDS,
@@ -213,53 +162,91 @@ class Engine:
             )
 
     async def commit(self, producer: AIOKafkaProducer, unit: Unit) -> dict[bytes, int]:
-        """One transaction for one unit; returns the changelog offsets to write with it."""
+        """Commit a unit as one transaction. Returns the changelog offset to store with it, per table mark."""
         return await transaction.commit(producer, unit, self.changelog_of)
 
-    async def _open_producer(self, number: int) -> AIOKafkaProducer:
-        return await transaction.open_producer(
-            self._client, self.transactional_id(number), _TRANSACTION_TIMEOUT_MS
+    def _partition(self, number: int, store: Store, producer: CertainProducer) -> Partition:
+        return Partition(
+            number,
+            store,
+            producer,
+            self._process,
+            self.commit,
+            self._pace,
+            self._turns,
+            self._observer,
+            self._prompt,
+            self._sweep,
+            self._load,
+            self._trials,
+            self._may_take,
         )
 
-    # -- what others may ask
+    async def _open_producer(self, number: int) -> CertainProducer:
+        return await transaction.open_producer(
+            self._client, self.transactional_id(number), self._transaction_timeout_ms
+        )
+
+    # -- queries
 
     def transactional_id(self, number: int) -> str:
-        """The same for every owner of the partition: that is what fences."""
+        """The transactional id of a partition. It is the same for every owner, so that a new owner fences the old one."""
         return f"{self._app_id}-{number}"
 
     def changelog_of(self, table: Table) -> str:
-        """Named as Faust names the changelog of a table."""
+        """The changelog topic of a table, named as Faust names it."""
         return f"{self._app_id}-{table.name}-changelog"
 
     @property
     def held(self) -> frozenset[int]:
         """Partitions that are restored and being processed here."""
-        return frozenset(self._partitions) if self._active else frozenset()
+        return frozenset(self.takeover.partitions) if self.processing else frozenset()
+
+    @property
+    def copied(self) -> frozenset[int]:
+        """Partitions that other workers hold, and of which this worker keeps copies. A copy may not be complete yet."""
+        return self.takeover.copies if self.processing else frozenset()
 
     def holds(self, number: int) -> bool:
         """Whether the partition is restored and being processed here."""
-        return self._active and number in self._partitions
+        return self._held(number) is not None
+
+    @property
+    def processing(self) -> bool:
+        """Whether the last assignment is restored and processed. It may hold no partition."""
+        return self.takeover.state is State.PROCESSING
 
     @property
     def at_rest(self) -> bool:
-        """Whether no partition is being processed, so that the process may end without further ado."""
-        return not any(partition.running for partition in tuple(self._partitions.values()))
+        """Whether no partition is being processed, so that the process may end at once."""
+        return not any(partition.running for partition in tuple(self.takeover.partitions.values()))
 
     def store(self, number: int) -> Store | None:
-        """The committed tables of a held partition, else None."""
-        partition = self._partitions.get(number) if self._active else None
+        """The committed tables of a partition; None unless the partition is held."""
+        partition = self._held(number)
         return partition.store if partition else None
 
     def caught_up(self, topic: str, number: int, position: int) -> bool:
-        """Whether all that was delivered of a held input partition is committed, its committed position being this."""
-        return self._partitions[number].expected.get(topic) == position
+        """Whether everything delivered from a held input partition is committed.
+
+        Args:
+            topic: the input topic.
+            number: the partition.
+            position: its committed position.
+        """
+        return self.takeover.partitions[number].expected.get(topic) == position
 
     def progress(self) -> dict[tuple[str, int], int]:
-        """Committed positions of all held partitions, for group offsets and lag."""
-        if not self._active:
-            return {}
+        """Committed positions of all held inputs, for group offsets and lag.
+
+        Leaves out topics that are no longer inputs; their positions stay in the tables.
+        """
         return {
             (topic, number): position
-            for number, partition in self._partitions.items()
-            for topic, position in partition.positions().items()
+            for number in self.held
+            for topic, position in self.takeover.partitions[number].positions().items()
+            if topic in self._inputs
         }
+
+    def _held(self, number: int) -> Partition | None:
+        return self.takeover.partitions.get(number) if self.processing else None

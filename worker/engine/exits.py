@@ -1,13 +1,13 @@
 """The only way out of an unexpected state: end the process at once.
 
-A crash is always safe, because nothing local is ahead of the committed transactions; going on after an unknown error
-is not, and neither is hanging. A supervisor restarts the process. The codes are documented for operators.
+A crash is always safe, because the local store is never ahead of the committed transactions. To go on after an unknown
+error is not safe, and neither is hanging. A supervisor restarts the process. The exit codes are documented for operators.
 """
 
 import os
 import sys
 from enum import IntEnum
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import structlog
 
@@ -17,6 +17,7 @@ log = structlog.get_logger(__name__)
 class ExitCode(IntEnum):
     """Why the worker ended itself."""
 
+    WRONG_SETTINGS = 2
     BATCH_FAILED = 70
     FENCED = 71
     RESTORE_FAILED = 72
@@ -25,16 +26,32 @@ class ExitCode(IntEnum):
     SHUTDOWN_DEADLINE = 75
     SKIPPED_RECORDS = 76
     STORE_FAILED = 77
+    NEWER_DATA = 78
+    TASK_FAILED = 79
 
 
-def die(code: ExitCode, why: str, *, error: BaseException | None = None) -> NoReturn:
-    """Log and end the process without clean-up. why holds no personal data; worker.logs keeps the values of error out."""
-    log.critical("worker ends", exit_code=int(code), why=why, exc_info=error)
+def code_of(error: BaseException, otherwise: ExitCode) -> ExitCode:
+    """FENCED if the error says that a newer owner fenced this one; else the other code."""
+    fenced = type(error).__name__ in {"ProducerFenced", "InvalidProducerEpoch", "InvalidTxnState"}
+    return ExitCode.FENCED if fenced else otherwise
+
+
+def die(code: ExitCode, why: str, *, error: BaseException | None = None, at: Any = None) -> NoReturn:
+    """Log why, and end the process without clean-up.
+
+    Args:
+        code: the exit code.
+        why: a sentence without personal data.
+        error: the exception, if any. worker.observability.logs keeps its values out of the log.
+        at: the input record at hand, if any. Its topic, partition and offset are logged.
+    """
+    source = {} if at is None else {"topic": at.topic, "partition": at.partition, "offset": at.offset}
+    log.critical("worker ends", exit_code=int(code), why=why, **source, exc_info=error)
     _exit(code)
 
 
 def leave(why: str) -> NoReturn:
-    """End the process cleanly, but without waiting for anything any more."""
+    """End the process with exit code 0, without waiting for anything."""
     log.warning("worker leaves", why=why)
     _exit(0)
 

@@ -1,18 +1,20 @@
-"""Copies of partitions that other workers hold: a takeover then has little left to read.
+"""Standby copies of partitions that other workers hold. With one, a takeover has little left to read.
 
 Rules:
-- A copy is kept up as a restore restores, by committed records alone, so it is never ahead of its changelogs.
-- All copying has stopped before a partition is fenced here; the restore that follows reads what is missing.
-- Kafka's absence is waited out: a copy that lags costs time at a takeover, and nothing else.
+- A copy is updated like a restore, by committed records alone. So it is never ahead of its changelogs.
+- All copying has stopped before a partition is fenced here. The restore that follows reads the rest.
+- While Kafka is away, copying waits. A copy that lags only makes a takeover slower.
+- A round that makes no progress for the deadline ends the process, because it would never end by itself.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
 from aiokafka.errors import KafkaError
 
+from worker.engine.deadline import Deadline
 from worker.engine.exits import ExitCode, die
 from worker.engine.observer import Observer
 from worker.engine.restore import Reader
@@ -21,34 +23,57 @@ from worker.engine.unit import Table
 
 log = structlog.get_logger(__name__)
 
-_EVERY_S = 2.0  # less than it takes to miss a worker that was killed
-_FETCH_BYTES = 1 << 20  # so that what is processed meanwhile never waits long
+FETCH_BYTES = 1 << 20
+"""The largest answer to a reader that copies. It is small, so that processing never waits long."""
+
+_EVERY_S = 2.0  # shorter than the time in which the group notices that a worker was killed
+
+
+async def pause() -> None:
+    """Wait between two rounds of copying."""
+    await asyncio.sleep(_EVERY_S)
 
 
 class Standby:
-    """Keeps the copies of one worker. observer: is told of records and of copies."""
+    """Keeps the standby copies of one worker up to date.
+
+    Args:
+        reader: used for nothing else.
+        tables: the tables to copy.
+        changelog_of: the changelog topic of a table.
+        observer: is told when the copies are complete.
+        deadline: of each round. The reader's progress extends it.
+        pause: waits between two rounds.
+    """
 
     def __init__(
         self,
-        client: Mapping[str, object],
+        reader: Reader,
         tables: Sequence[Table],
         changelog_of: Callable[[Table], str],
         observer: Observer,
+        deadline: Deadline,
+        pause: Callable[[], Awaitable[None]] = pause,
     ) -> None:
-        self._reader = Reader(client, observer.copied, _FETCH_BYTES)
+        self._reader = reader
         self._tables = tables
         self._changelog_of = changelog_of
         self._observer = observer
-        self._every_s = _EVERY_S
+        self._deadline = deadline
+        self._pause = pause
         self._task: asyncio.Task[None] | None = None
 
     def start(self, stores: Mapping[int, Store]) -> None:
-        """Begin to keep these up, by partition; not while others are kept up."""
+        """Begin to keep these copies up to date. Copying must not be running.
+
+        Args:
+            stores: the store of each copied partition.
+        """
         if stores:
             self._task = asyncio.get_running_loop().create_task(self._run(stores), name="standby")
 
     async def stop(self) -> None:
-        """Returns when nothing is written any more."""
+        """Stop copying. Nothing is written after this returns."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
@@ -56,6 +81,7 @@ class Standby:
             self._observer.copies(0)
 
     async def close(self) -> None:
+        """Stop copying, and disconnect the reader."""
         await self.stop()
         await self._reader.stop()
 
@@ -63,6 +89,7 @@ class Standby:
         complete = False
         while True:
             began = time.monotonic()
+            self._deadline.begin("copying tables")
             try:
                 await self._reader.start()
                 records = await self._reader.restore(
@@ -79,4 +106,6 @@ class Standby:
                 die(ExitCode.STORE_FAILED, str(error), error=error)
             except Exception as error:
                 die(ExitCode.RESTORE_FAILED, "copying tables failed", error=error)
-            await asyncio.sleep(self._every_s)
+            finally:
+                self._deadline.end()
+            await self._pause()

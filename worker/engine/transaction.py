@@ -1,9 +1,10 @@
-"""One transaction: everything a unit of work sends and changes, or nothing.
+"""One transaction: everything that a unit sends and changes, or nothing of it.
 
 Rules:
-- Records go out as whole record batches (1.5 us a record instead of 10).
-- Every produce future is awaited before the commit: aiokafka commits a transaction whose produce failed.
-- A transaction is never aborted to be tried again; any error ends the process (worker.engine.partition).
+- Records are sent as whole record batches, at 1.5 µs a record instead of 10.
+- The outcome of a commit is known before the next transaction begins (worker.engine.patches.producer).
+- Every produce future is awaited before the commit, because aiokafka commits even if a produce failed.
+- A transaction is never aborted and tried again. Any error ends the process (worker.engine.partition).
 """
 
 import asyncio
@@ -13,26 +14,40 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
+from worker.engine.kafka_clock import CLOCK
+from worker.engine.patches.producer import CertainProducer
 from worker.engine.unit import NO_HEADERS, Outgoing, Table, Unit
 
+_LOG_APPEND_TIME = 1  # the broker stamped it
 BATCH_BYTES = 900_000
 
+_REQUEST_TIMEOUT_MS = 10_000
 
-async def open_producer(
-    client: Mapping[str, Any], transactional_id: str, timeout_ms: int
-) -> AIOKafkaProducer:
-    """Start a transactional producer; its InitProducerId fences every older one with the same id."""
-    producer = AIOKafkaProducer(
-        **client,
+METADATA_MAX_AGE_MS = 5_000
+"""The longest time until a client knows that a partition's leader moved, whatever else fails."""
+
+
+async def open_producer(client: Mapping[str, Any], transactional_id: str, timeout_ms: int) -> CertainProducer:
+    """Start a transactional producer. Its InitProducerId fences every older producer with the same id.
+
+    Args:
+        client: aiokafka client arguments. May hold request_timeout_ms and metadata_max_age_ms.
+        transactional_id: the partition's.
+        timeout_ms: after this time brokers abort an open transaction.
+    """
+    producer = CertainProducer(
+        **{
+            "request_timeout_ms": _REQUEST_TIMEOUT_MS,
+            "metadata_max_age_ms": METADATA_MAX_AGE_MS,
+            **client,
+        },
         transactional_id=transactional_id,
         transaction_timeout_ms=timeout_ms,
         acks="all",
         linger_ms=0,
         max_batch_size=BATCH_BYTES,
         max_request_size=16 << 20,
-        request_timeout_ms=20_000,
         retry_backoff_ms=20,
-        metadata_max_age_ms=60_000,
     )
     await producer.start()
     return producer
@@ -59,13 +74,24 @@ async def commit(
     ]
     ends = await asyncio.gather(*logs, *sends)
     await producer.commit_transaction()
-    return {table.mark: end for table, end in zip(unit.changes, ends, strict=False)}
+    return {table.mark: end for table, end in zip(unit.changes, ends[: len(logs)], strict=True)}
 
 
 async def send(
     producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[Outgoing], timestamp: int
 ) -> int:
-    """Send records in order as record batches and wait for the acks. Returns the offset after the last one."""
+    """Send records in order as record batches, and wait for the acks.
+
+    Args:
+        producer: has an open transaction.
+        topic: where to send.
+        partition: where to send.
+        records: the records, in order.
+        timestamp: of all records, in ms since 1970 UTC.
+
+    Returns:
+        The offset after the last record; 0 if there are none.
+    """
     end = 0
     batch = producer.create_batch()
     append = batch.append
@@ -75,17 +101,20 @@ async def send(
             end = await _deliver(producer, batch, topic, partition)
             batch = producer.create_batch()
             append = batch.append
-            if append(timestamp=timestamp, key=key, value=value, headers=headers) is None:
-                raise ValueError("a record does not fit into an empty batch")
+            append(
+                timestamp=timestamp, key=key, value=value, headers=headers
+            )  # an empty batch takes any record
     return await _deliver(producer, batch, topic, partition) if batch.record_count() else end
 
 
 async def _deliver(producer: AIOKafkaProducer, batch: Any, topic: str, partition: int) -> int:
     count = batch.record_count()
     metadata = await (await producer.send_batch(batch, topic, partition=partition))
+    if metadata.timestamp_type == _LOG_APPEND_TIME:
+        CLOCK.note(int(time.time() * 1000), metadata.timestamp)
     return int(metadata.offset) + int(count)
 
 
 async def close_all(producers: Iterable[AIOKafkaProducer]) -> None:
-    """Stop producers side by side."""
+    """Stop producers concurrently."""
     await asyncio.gather(*(producer.stop() for producer in producers))

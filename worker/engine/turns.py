@@ -1,7 +1,7 @@
-"""Turns: large batches of all partitions share one thread, so only so many of them are in the making.
+"""Turns: large batches of all partitions share one thread, so only a few of them are in progress at a time.
 
-While somebody waits for answers they go one at a time, are smaller and let others on more often: an answer takes
-three small transactions, and each waits at every step for what the thread is doing.
+While a client waits for an answer, large batches run one at a time, are smaller and yield more often. An answer takes
+one small transaction, or up to three if an email is claimed on another partition. Each waits for the thread at each step.
 """
 
 import asyncio
@@ -15,8 +15,12 @@ _SHORT_SLICE_RECORDS = 25
 
 
 class Turns:
-    """Turns of one worker, in the order in which they were asked for. at_once: how many go side by side; max_records:
-    how large a batch may be. Both while nobody waits."""
+    """The turns of one worker, granted in the order of the requests.
+
+    Args:
+        at_once: how many large batches run at a time while no client waits.
+        max_records: the size of a batch while no client waits.
+    """
 
     def __init__(self, at_once: int, max_records: int) -> None:
         self._at_once = at_once
@@ -26,28 +30,28 @@ class Turns:
         self._heard_at = float("-inf")
 
     def hear(self) -> None:
-        """Note that somebody waits for an answer."""
+        """Note that a client waits for an answer."""
         self._heard_at = time.monotonic()
 
     @property
     def max_records(self) -> int:
-        """How large a batch may be now."""
+        """How many records a batch may hold now."""
         return self._max_records // _SMALLER if self._somebody_waits else self._max_records
 
     @property
     def slice_records(self) -> int:
-        """After how many records a batch lets others on now."""
+        """After how many records a batch yields now."""
         return _SHORT_SLICE_RECORDS if self._somebody_waits else _SLICE_RECORDS
 
     def ask(self) -> "asyncio.Future[None]":
-        """A turn; it is ours once it is done, and has to be ended in any case."""
+        """Request a turn. It is granted when the future is done. Call `end` for it in any case."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._asked.append(turn)
         self._grant()
         return turn
 
     def end(self, turn: "asyncio.Future[None]") -> None:
-        """Give a turn back, or ask for it no longer."""
+        """Return a turn, or withdraw the request for it."""
         if not turn.cancel():
             self._taken -= 1
         self._grant()

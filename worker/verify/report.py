@@ -1,4 +1,4 @@
-"""What a verification found."""
+"""The result of a verification: differences, gaps that prevent a verdict, and counts."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -6,7 +6,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, order=True)
 class Difference:
-    """kind: a few words that group differences; where: a customerId, a position or a table key without personal data."""
+    """One difference between the recomputation and what the worker wrote.
+
+    Attributes:
+        kind: a few words that group differences.
+        where: a customerId, a position or a table key, without personal data.
+        text: the details; may be empty.
+    """
 
     kind: str
     where: str
@@ -18,9 +24,13 @@ class Difference:
 
 @dataclass
 class Report:
-    """Everything that differs, what could not be verified and why, and how much was looked at.
+    """All findings of a verification.
 
-    position: up to where, as topic -> partition -> end offset.
+    Attributes:
+        differences: everything that differs.
+        unverifiable: what could not be verified, with the reason.
+        counts: the number of verified items of each kind.
+        position: topic -> partition -> end offset. The verification covers the records before these offsets.
     """
 
     differences: list[Difference] = field(default_factory=list)
@@ -29,11 +39,11 @@ class Report:
     position: dict[str, dict[int, int]] = field(default_factory=dict)
 
     def differs(self, kind: str, where: str, text: str = "") -> None:
-        """Note a difference."""
+        """Add a difference."""
         self.differences.append(Difference(kind, where, text))
 
     def add(self, other: "Report") -> None:
-        """Take over what another report holds."""
+        """Add the differences, gaps and counts of another report. The position stays."""
         self.differences += other.differences
         self.unverifiable += other.unverifiable
         self.counts += other.counts

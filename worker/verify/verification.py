@@ -1,39 +1,50 @@
-"""The whole comparison: partition by partition, then what spans them (claims, dead letters)."""
+"""The whole comparison: each partition first, then what spans partitions (email claims, joins, dead letters)."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
-from decimal import Decimal
+from dataclasses import replace
 from typing import Any, TypeVar
 
-from worker.verify import accounts, claims, dead_letters
-from worker.verify.contents import CUSTOMERS, LEDGER, ORDER_INDEX, RESULTS, WAITING, Partition, Shared
-from worker.verify.customer import email_hash
-from worker.verify.deliveries import Expected, Sorter, Told, home_of
-from worker.verify.inputs import Position
-from worker.verify.joins import Joins
-from worker.verify.published import Event
-from worker.verify.replay import Replay
+from worker.verify.checks import claims, dead_letters, outcome
+from worker.verify.checks.account import Account, Claimed
+from worker.verify.checks.joins import Joins
+from worker.verify.checks.published import Event
+from worker.verify.checks.replay import replayed
+from worker.verify.checks.traces import MARKS, Traces
+from worker.verify.model.customer import email_hash
+from worker.verify.model.rules import Rules
+from worker.verify.reading.contents import (
+    CUSTOMERS,
+    DAY_TOTALS,
+    LEDGER,
+    ORDER_INDEX,
+    RESULTS,
+    WAITING,
+    Partition,
+    Shared,
+)
+from worker.verify.reading.deliveries import Expected, Sorter, Told, home_of
+from worker.verify.reading.inputs import Position
+from worker.verify.reading.stored import json_row, waiting_row
 from worker.verify.report import Report
-from worker.verify.rules import Rules
-from worker.verify.steps import Claimed
-from worker.verify.traces import Traces
 
-_decoder = json.JSONDecoder(parse_float=Decimal)
-_OF_ORDER = "\x01"  # begins the owner of what waits for an order instead of a customer
+MAX_QUEUED = 1_000
+_OF_ORDER = "\x01"  # prefix of the owner of a waiting payment: an orderId follows, not a customerId
 Row = TypeVar("Row", dict[str, Any], list[Any])
 
 
 class Verification:
-    """Feed it every partition, in any order, then `finish`."""
+    """Compares one installation. Call `partition` for every partition, in any order, then `finish` once."""
 
     def __init__(self, shared: Shared, rules: Rules) -> None:
         self._shared = shared
         self._rules = rules
         self._report = Report()
-        self._log = claims.ClaimLog(shared)
-        self._sorter = Sorter(shared, self._report)
+        self._failed = dead_letters.sources_with(dead_letters.FAILED, shared.dead_letters)
+        self._log = claims.ClaimLog(shared, self._failed)
+        refused = dead_letters.sources_with(dead_letters.REFUSED_SIZE, shared.dead_letters)
+        self._sorter = Sorter(shared, self._report, self._failed, refused)
         self._joins = Joins(shared, self._report)
-        self._waiting_for_orders: dict[tuple[str, str], Mapping[str, Any]] = {}  # of one partition
+        self._waiting_for_orders: dict[tuple[str, str], Mapping[str, Any]] = {}  # of the current partition
         self._limited = dead_letters.sources_with(dead_letters.NOT_SEEN, shared.dead_letters)
         self._conflicted = dead_letters.sources_with(dead_letters.CONFLICTED, shared.dead_letters)
         self._expired = dead_letters.sources_with(dead_letters.EXPIRED, shared.dead_letters)
@@ -61,12 +72,18 @@ class Verification:
         self._sorter.dead = []
 
     def finish(self) -> Report:
-        """Compare what spans partitions, and return everything that was found."""
+        """Compare what spans partitions, and return the complete report."""
         shared, report = self._shared, self._report
         catalogue = shared.catalogue
         if not shared.is_cut(catalogue.email_claims.name):
             self._log.compare_table(report)
-            self._log.compare_messages(self._claims, self._releases, self._excused_customers, report)
+            self._log.compare_messages(
+                self._claims,
+                self._releases,
+                self._excused_customers,
+                self._sorter.failed_commands,
+                report,
+            )
         self._joins.finish(self._excused_customers)
         self._expected_dead += self._joins.dead
         hashes = {
@@ -96,28 +113,43 @@ class Verification:
 
     def _customer(self, customer_id: str, told: Told, traces: Traces, *, still: bool) -> None:
         shared = self._shared
-        traces.still = still
+        traces.still = still and not traces.in_steps
+        if traces.queued:
+            told = told.without_queued(traces.queued)
+        told = self._without_limited(told)
         traces.limited, traces.expired = self._limited, self._expired
         traces.refused, traces.conflicted = self._refused, self._conflicted
         cut_claims = shared.is_cut(shared.catalogue.email_claims.name)
         traces.granted = None if cut_claims else self._log.granted.get(customer_id, {})
-        replay = Replay(customer_id, told, traces, self._rules).run()
-        dead = accounts.check(replay)
-        self._report.counts["customers"] += replay.customer is not None
+        account = replayed(Account(customer_id, told, traces, self._rules))
+        dead = outcome.check(account)
+        self._report.counts["customers"] += account.customer is not None
         self._rows[customer_id] = traces.row
-        if replay.causes_missing and shared.cut:
+        if account.causes_missing and shared.cut:
             self._report.unverifiable.append(
-                f"customer {customer_id}: began before what the topics still hold"
+                f"customer {customer_id}: needs records that are past their retention"
             )
             self._excused_customers.add(customer_id)
             self._excused_positions |= {each.position for each in told.purchases}
             return
-        self._report.add(replay.report)
+        self._report.add(account.report)
         self._expected_dead += dead
-        self._claims += replay.claims
-        self._releases += replay.releases
-        self._joins.expect(customer_id, replay)
+        self._claims += account.claims
+        self._releases += account.releases
+        self._joins.expect(customer_id, account)
         self._note_pending(customer_id, traces, still=still)
+
+    def _without_limited(self, told: Told) -> Told:
+        """Drop commands with a WAITING_LIMIT dead letter: the queue behind an email claim was full.
+
+        The logs do not tell the exact length of the queue. The dead letter is right if enough inputs could have waited.
+        """
+        limited = [each for each in told.commands if each.position in self._limited]
+        others = [each for each in told.commands if each.position not in self._limited]
+        queued = len(others) + len(told.purchases)
+        reasons = frozenset((dead_letters.NOT_SEEN,) if queued >= MAX_QUEUED else ())
+        self._expected_dead += [Expected(each.source, reasons, each.due) for each in limited]
+        return replace(told, commands=others) if limited else told
 
     def _join(self, contents: Partition) -> None:
         rows = {order_id: row for (order_id,), row in self._rows_of(contents, ORDER_INDEX, 1, dict)}
@@ -127,7 +159,7 @@ class Verification:
         self._sorter.nameless, self._sorter.joined, self._waiting_for_orders = [], [], {}
 
     def _note_pending(self, customer_id: str, traces: Traces, *, still: bool) -> None:
-        command = traces.pending_command
+        command = traces.claiming_command
         if command and still:
             self._claims.append(Claimed(email_hash(command["email"]), command["command_id"], customer_id))
         elif not still:
@@ -172,30 +204,41 @@ class Verification:
         for (customer_id, kind, line_id), line in self._rows_of(contents, LEDGER, 3, list):
             self._report.counts["ledger lines"] += 1
             of(customer_id).ledger[kind, line_id] = line
-        for (customer_id, kind, waiting_id), source in self._rows_of(contents, WAITING, 3, dict):
+        for (customer_id, kind, _), block in self._rows_of(contents, DAY_TOTALS, 3, dict):
+            of(customer_id).add_old_days(kind, block)
+        for (customer_id, kind, waiting_id), source in self._rows_of(contents, WAITING, 3, dict, waiting_row):
             if customer_id.startswith(_OF_ORDER):
                 self._waiting_for_orders[customer_id.removeprefix(_OF_ORDER), waiting_id] = source
+            elif kind in MARKS:
+                of(customer_id).marks.add(kind)
             else:
                 of(customer_id).waiting[kind, waiting_id] = source
         for (customer_id, command_id), remembered in self._rows_of(contents, RESULTS, 2, dict):
             of(customer_id).remembered[command_id] = remembered
 
     def _rows_of(
-        self, contents: Partition, table: str, key_parts: int, kind: type[Row]
+        self,
+        contents: Partition,
+        table: str,
+        key_parts: int,
+        kind: type[Row],
+        read: Callable[[bytes], Any] = json_row,
     ) -> Iterator[tuple[list[str], Row]]:
-        """(parts of the key, value) of each row; one that cannot be read is a difference."""
-        for place, (key, value) in enumerate(contents.tables.get(table, {}).items()):
+        """Yield (parts of the key, value) of each row. A row that cannot be read becomes a difference."""
+        for number, (key, value) in enumerate(contents.tables.get(table, {}).items()):
             parts = key.decode(errors="replace").split("\0")
-            where = f"table {table}, partition {contents.number}, row {place}"
-            row = self._read(value, where, kind)
+            where = f"table {table}, partition {contents.number}, row {number}"
+            row = self._read(value, where, kind, read)
             if len(parts) != key_parts:
                 self._report.differs("unreadable", where, "key")
             elif row is not None:
                 yield parts, row
 
-    def _read(self, value: bytes | None, where: str, kind: type[Row]) -> Row | None:
+    def _read(
+        self, value: bytes | None, where: str, kind: type[Row], read: Callable[[bytes], Any] = json_row
+    ) -> Row | None:
         try:
-            found = _decoder.decode((value or b"").decode())
+            found = read(value or b"")
         except ValueError:
             found = None
         if isinstance(found, kind):

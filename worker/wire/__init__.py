@@ -1,1 +1,1 @@
-"""Codecs between bytes on topics, files or HTTP and the domain's own types. Remote input is checked here and nowhere else."""
+"""Codecs between bytes and the domain's types, for topics, files and HTTP. Only here is remote input checked."""

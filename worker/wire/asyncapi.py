@@ -2,8 +2,10 @@
 
 Rules:
 - Seen from the worker, as AsyncAPI wants it: it receives commands and events of others, and sends its own.
-- Only topics that others may use; what is internal is not told.
+- It lists only topics that others may use, and no internal ones.
 - Schemas are shared by name under `components`, and every reference stays inside the document.
+- A name is the title of its schema, and no two are equal, because generators name types after titles.
+- Each topic that we read has two more messages: its inputs as CloudEvents, in structured and in binary mode.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,34 +13,54 @@ from importlib.metadata import version
 from typing import Any
 
 from worker.domain.rejections import DeadLetterReason
-from worker.topics import Catalogue, Topic
-from worker.tracing import TRACEPARENT
+from worker.kafka.topics import Catalogue, Topic
+from worker.observability.tracing import TRACEPARENT
+from worker.wire import dead_letters
 from worker.wire.command_models import COMMAND_MODELS
-from worker.wire.events import CONTENT_TYPE
+from worker.wire.events import CE_TYPE, CONTENT_TYPE, EVENT_TYPE
 from worker.wire.published import DATA_TYPES
 from worker.wire.schemas import schemas
+from worker.wire.type_aliases import TypeAliases, types_of
 
 _JSON = "application/json"
 _SCHEMAS = ("components", "schemas")
 _BINDING = "0.5.0"  # of AsyncAPI's Kafka bindings
 _RESULT = "CommandResult"
 _DEAD_LETTER = "DeadLetter"
+_ANY_COMMAND = "AnyCommand"
 _TEXT = {"type": "string"}
+_FILLED = {"type": "string", "minLength": 1}
+_KAFKA = {
+    "host": "{bootstrap}",
+    "protocol": "kafka",
+    "description": "Where this installation has its topics. Kafka may ask for one of the security schemes, or for none.",
+    "variables": {"bootstrap": {"description": "host:port of a broker", "default": "127.0.0.1:9092"}},
+}
+_SECURITY = {
+    "plain": {"type": "plain", "description": "SASL PLAIN, where Kafka asks for it."},
+    "scramSha256": {"type": "scramSha256", "description": "SASL SCRAM-SHA-256, where Kafka asks for it."},
+    "scramSha512": {"type": "scramSha512", "description": "SASL SCRAM-SHA-512, where Kafka asks for it."},
+    "certificate": {"type": "X509", "description": "A client's certificate, where Kafka asks for it."},
+}
+_INFO = {
+    "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
+    "tags": [{"name": "customers", "description": "Customers, reward points and membership levels"}],
+}
 _TRACE = {TRACEPARENT: {"type": "string", "description": "W3C Trace Context of the input, if it had one"}}
 _DIGITS = {"type": "string", "pattern": "^[0-9]+$"}
 
 Found = dict[str, Any]
 
 
-def document(catalogue: Catalogue) -> dict[str, Any]:
-    """The document of an installation with these topics."""
-    known = schemas()
+def document(catalogue: Catalogue, contact: Mapping[str, str]) -> dict[str, Any]:
+    """The document of an installation with these topics. contact: name, url and email of those who run it."""
+    known, aliases = schemas(), catalogue.type_aliases
     consumed = [
         topic for topic in (catalogue.orders, catalogue.returns, catalogue.payments) if topic.value in known
     ]
     channels = {
-        "commands": _channel(catalogue.commands, COMMAND_MODELS),
-        **{topic.value: _channel(topic, [topic.value]) for topic in consumed},
+        "commands": _channel(catalogue.commands, [*COMMAND_MODELS, *_envelopes("Command")]),
+        **{topic.value: _channel(topic, [topic.value, *_envelopes(topic.value)]) for topic in consumed},
         "events": _channel(catalogue.events, DATA_TYPES),
         "results": _channel(catalogue.results, [_RESULT]),
         "deadLetters": _channel(catalogue.dead_letters, [_DEAD_LETTER]),
@@ -62,14 +84,22 @@ def document(catalogue: Catalogue) -> dict[str, Any]:
         "info": {
             "title": "Customer Context",
             "version": version("customer-context"),
+            **_INFO,
+            "contact": dict(contact),
             "description": "Inputs are plain JSON as described here, or CloudEvents 1.0 whose data is that, structured "
             "or binary. Published events are CloudEvents 1.0 in structured mode; read them with "
             "isolation.level=read_committed to see each exactly once. A field may be added at any time.",
         },
         "defaultContentType": _JSON,
+        "servers": {"kafka": _KAFKA},
         "channels": channels,
         "operations": receive | send,
-        "components": {"messages": _messages(known), "schemas": _shared(known)},
+        "components": {
+            "securitySchemes": _SECURITY,
+            "messages": _messages(known) | _as_cloud_events(consumed, aliases),
+            "schemas": _shared(known | _event_envelopes(known, consumed, aliases))
+            | _command_envelope(aliases),
+        },
     }
 
 
@@ -92,17 +122,23 @@ def _channel(topic: Topic, messages: Iterable[str]) -> Found:
     }
 
 
-def _operation(action: str, channel: str, summary: str) -> Found:
-    return {"action": action, "channel": _ref("channels", channel), "summary": summary}
+def _operation(action: str, channel: str, description: str) -> Found:
+    return {
+        "action": action,
+        "channel": _ref("channels", channel),
+        "description": description,
+        "security": [_ref("components", "securitySchemes", name) for name in _SECURITY],
+    }
 
 
 def _messages(known: Mapping[str, Any]) -> Found:
-    found = {name: _message(name) for name in known}
+    found = {name: _message(name, name) for name in known}
     for name in DATA_TYPES:
         found[name] |= {
             "contentType": CONTENT_TYPE.decode(),
             "headers": _headers(
-                {"content-type": {"const": CONTENT_TYPE.decode()}, "ce_type": {"const": name}}
+                {"content-type": _constant(CONTENT_TYPE.decode()), EVENT_TYPE: _constant(name)},
+                {CE_TYPE: _constant(name)},
             ),
             "correlationId": {"location": "$message.payload#/correlationid"},
         }
@@ -113,29 +149,131 @@ def _messages(known: Mapping[str, Any]) -> Found:
         "contentType": "application/octet-stream",
         "headers": _headers(
             {
-                "dlq-reason": {"type": "string", "enum": [reason.value for reason in DeadLetterReason]},
-                "dlq-detail": _TEXT,
-                "dlq-topic": _TEXT,
-                "dlq-partition": _DIGITS,
-                "dlq-offset": _DIGITS,
-            }
+                dead_letters.REASON: _one_of(reason.value for reason in DeadLetterReason),
+                dead_letters.DETAIL: _TEXT,
+                dead_letters.TOPIC: _TEXT,
+                dead_letters.PARTITION: _DIGITS,
+                dead_letters.OFFSET: _DIGITS,
+            },
+            {
+                dead_letters.TIMESTAMP: {
+                    "type": "string",
+                    "description": "Of the first source, ms since 1970 UTC",
+                },
+                dead_letters.MASKED: {
+                    "type": "string",
+                    "description": "Why the value is the SHA-256 of the original: card-number or size",
+                },
+            },
         ),
     }
     return found
 
 
-def _message(name: str) -> Found:
+def _message(name: str, payload: str) -> Found:
     return {
         "name": name,
         "contentType": _JSON,
         "headers": _headers({}),
-        "payload": _ref(*_SCHEMAS, name),
+        "payload": _ref(*_SCHEMAS, payload),
         "bindings": {"kafka": {"key": _TEXT, "bindingVersion": _BINDING}},
     }
 
 
-def _headers(required: Mapping[str, Any]) -> Found:
-    return {"type": "object", "properties": {**required, **_TRACE}, "required": list(required)}
+def _as_cloud_events(consumed: Iterable[Topic], aliases: TypeAliases) -> Found:
+    """The messages of inputs that are CloudEvents: two for the commands, and two for each event."""
+    payloads = {
+        "Command": _ANY_COMMAND,
+        **{topic.value: f"{topic.value}CloudEventData" for topic in consumed},
+    }
+    kinds = {
+        "Command": _types(COMMAND_MODELS, aliases),
+        **{topic.value: _types([topic.value], aliases) for topic in consumed},
+    }
+    found: Found = {}
+    for name, payload in payloads.items():
+        structured, binary = _envelopes(name)
+        found[structured] = _message(structured, f"{name}CloudEvent") | {
+            "summary": "As a CloudEvent in structured mode, also with its data as `data_base64`",
+            "contentType": CONTENT_TYPE.decode(),
+            "headers": _headers({}, {"content-type": _TEXT}),
+        }
+        found[binary] = _message(binary, payload) | {
+            "summary": "As a CloudEvent in binary mode",
+            "headers": _headers(
+                {
+                    "ce_specversion": _constant("1.0"),
+                    "ce_id": _FILLED,
+                    "ce_source": _FILLED,
+                    "ce_type": kinds[name],
+                },
+                {"ce_correlationid": _FILLED, "content-type": _TEXT},
+            ),
+        }
+    return found
+
+
+def _envelopes(name: str) -> tuple[str, str]:
+    """The names of the messages that hold an input as a CloudEvent."""
+    return f"{name}Structured", f"{name}Binary"
+
+
+def _event_envelopes(known: Mapping[str, Any], consumed: Iterable[Topic], aliases: TypeAliases) -> Found:
+    """The schemas of consumed events in structured mode. Their eventId may be missing, because there is an id."""
+    found: Found = {}
+    for topic in consumed:
+        name, flat = topic.value, known[topic.value]
+        required = [field for field in flat["required"] if field != "eventId"]
+        data = {key: value for key, value in flat.items() if key not in ("$schema", "$defs")}
+        data |= {"title": f"{name}CloudEventData", "required": required}
+        found[f"{name}CloudEvent"] = _cloud_event(name, _types([name], aliases), data) | {
+            "$defs": flat.get("$defs", {})
+        }
+    return found
+
+
+def _command_envelope(aliases: TypeAliases) -> Found:
+    """The schema of all commands, and of a command in structured mode."""
+    anything = {"title": _ANY_COMMAND, "anyOf": [_ref(*_SCHEMAS, name) for name in COMMAND_MODELS]}
+    envelope = _cloud_event("Command", _types(COMMAND_MODELS, aliases), _ref(*_SCHEMAS, _ANY_COMMAND))
+    return {_ANY_COMMAND: anything, "CommandCloudEvent": envelope}
+
+
+def _cloud_event(name: str, kind: Found, data: Mapping[str, Any]) -> Found:
+    properties = {
+        "specversion": _constant("1.0"),
+        "id": _FILLED,
+        "source": _FILLED,
+        "type": kind,
+        "correlationid": {"anyOf": [_FILLED, {"type": "number"}]},
+        "data": data,
+    }
+    return {
+        "title": f"{name}CloudEvent",
+        "description": "CloudEvents 1.0 in structured mode.",
+        "type": "object",
+        "properties": properties,
+        "required": [field for field in properties if field != "correlationid"],
+    }
+
+
+def _constant(text: str) -> Found:
+    return {"type": "string", "const": text}
+
+
+def _types(kinds: Iterable[str], aliases: TypeAliases) -> Found:
+    """The schema of a CloudEvents type that stands for one of these."""
+    found = [each for kind in kinds for each in types_of(kind, aliases)]
+    return _constant(found[0]) if len(found) == 1 else _one_of(found)
+
+
+def _one_of(texts: Iterable[str]) -> Found:
+    return {"type": "string", "enum": sorted(texts)}
+
+
+def _headers(required: Mapping[str, Any], optional: Mapping[str, Any] | None = None) -> Found:
+    properties = {**required, **(optional or {}), **_TRACE}
+    return {"type": "object", "properties": properties, "required": list(required)}
 
 
 def _shared(known: Mapping[str, Mapping[str, Any]]) -> Found:
@@ -152,11 +290,16 @@ def _shared(known: Mapping[str, Mapping[str, Any]]) -> Found:
         definitions = schema.get("$defs", {})
         names = {name: _name_for(told, name, content, message) for name, content in definitions.items()}
         own = {key: value for key, value in schema.items() if key not in ("$schema", "$defs")}
-        found |= {names[name]: _renamed(content, names) for name, content in definitions.items()}
+        found |= {
+            names[name]: _renamed(content, names) | {"title": names[name]}
+            for name, content in definitions.items()
+        }
         own = _renamed(own, names)
         if "data" in own["properties"]:
-            data, own["properties"]["data"] = own["properties"]["data"], _ref(*_SCHEMAS, f"{message}.data")
-            found[f"{message}.data"] = data
+            data = own["properties"]["data"]
+            if "title" in data:
+                own["properties"]["data"] = _ref(*_SCHEMAS, data["title"])
+                found[data["title"]] = data
         found[message] = own
     return found
 
@@ -166,7 +309,7 @@ def _name_for(told: dict[str, list[tuple[str, Any]]], name: str, content: Any, m
     for shared, earlier in variants:
         if earlier == content:
             return shared
-    variants.append((f"{message}.{name}" if variants else name, content))
+    variants.append((f"{message}{name}" if variants else name, content))
     return variants[-1][0]
 
 

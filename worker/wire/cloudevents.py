@@ -1,20 +1,21 @@
 """CloudEvents 1.0 around inputs: structured (one JSON object) or binary (attributes in ce_ headers).
 
-A value is structured when its content type says so or it has the key `specversion`; it is binary when it has any ce_
-header and is not structured. Then the four attributes that CloudEvents requires must be there.
+A value is structured when its content type says so, or when it has the key `specversion`. A record is binary when it
+has any ce_ header and is not structured. In both modes the four attributes that CloudEvents requires must be present.
 """
 
 import base64
 import binascii
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from worker.domain.rejections import DeadLettered
-from worker.wire.strict_json import read_object, undecodable
+from worker.wire.strict_json import Oversized, read_object, undecodable, unframed
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
 
 _STRUCTURED = b"application/cloudevents"
 
@@ -28,9 +29,15 @@ _REQUIRED = ("specversion", "id", "source", "type")
 
 
 class Unwrapped(msgspec.Struct, frozen=True):
-    """What an input says.
+    """An input without its envelope.
 
-    data: the flat object, None when the envelope holds none; raw: its JSON text. problem: (attribute, what is wrong).
+    Attributes:
+        data: the flat object; None when the envelope has none.
+        raw: the JSON text of `data`.
+        type: the CloudEvents type; None for plain JSON.
+        id: the CloudEvents id; None for plain JSON.
+        correlation_id: the CloudEvents extension correlationid, unchecked. A number is text already.
+        problem: what is wrong with the envelope, as (attribute, problem).
     """
 
     data: dict[str, Any] | None
@@ -42,7 +49,7 @@ class Unwrapped(msgspec.Struct, frozen=True):
 
 
 def is_binary(headers: Headers) -> bool:
-    """Whether the headers carry the attributes of a CloudEvent in binary mode."""
+    """Whether the headers have attributes of a CloudEvent in binary mode."""
     return any(name.lower().startswith("ce_") for name, _ in headers) and not says_structured(headers)
 
 
@@ -55,20 +62,23 @@ def says_structured(headers: Headers) -> bool:
 
 
 def binary_type(headers: Headers) -> str | None:
-    """The type attribute of a CloudEvent in binary mode, None when there is none that can be read."""
+    """The type attribute of a CloudEvent in binary mode; None when it is missing or not UTF-8."""
     kind = _binary_attributes(headers).get("type")
     return kind if isinstance(kind, str) else None
 
 
 def unwrap(value: bytes, headers: Headers) -> Unwrapped:
-    """The flat object in a value with its CloudEvents attributes, if any.
+    """The flat object in a value, with its CloudEvents attributes if it has any.
 
-    Raises DeadLettered TOO_LARGE or UNDECODABLE. A broken envelope is a problem, not an error: a command in it may
-    still be answered.
+    A broken envelope is reported in `problem` and is no error, because a command in it may still be answered.
+
+    Raises:
+        DeadLettered: TOO_LARGE or UNDECODABLE.
     """
     if is_binary(headers):
-        return _unwrapped(_binary_attributes(headers), read_object(value), value)
+        return _unwrapped(_binary_attributes(headers), read_object(value), unframed(value))
     envelope = read_object(value)
+    value = unframed(value)
     if "specversion" in envelope or says_structured(headers):
         return _structured(envelope, value)
     return Unwrapped(data=envelope, raw=value)
@@ -114,9 +124,17 @@ def _unwrapped(
         raw=raw,
         type=kind if isinstance(kind, str) else None,
         id=event_id if isinstance(event_id, str) else None,
-        correlation_id=attributes.get("correlationid"),
+        correlation_id=_text_of(attributes.get("correlationid")),
         problem=_envelope_problem(attributes) or problem,
     )
+
+
+def _text_of(attribute: Any) -> Any:
+    """The attribute, with text in place of a number, because some senders count."""
+    if isinstance(attribute, Oversized):
+        return attribute.text
+    number = isinstance(attribute, int | Decimal) and not isinstance(attribute, bool)
+    return str(attribute) if number else attribute
 
 
 def _envelope_problem(attributes: dict[str, Any]) -> tuple[str, str] | None:

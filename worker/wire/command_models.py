@@ -1,7 +1,7 @@
-"""The data of each command (contract, section 3): what Kafka and HTTP accept, and where JSON Schemas come from.
+"""The data of each command (contract, section 3), as Kafka and HTTP accept it. JSON Schemas come from these models.
 
-A model checks and normalises; to_command makes the domain's own command of it. Unknown fields are ignored, or refused
-when the caller asks for it (HTTP does).
+A model checks and normalises the data; to_command turns it into the domain's command. Unknown fields are ignored,
+unless the caller forbids them, as HTTP does.
 """
 
 from typing import Any, ClassVar
@@ -22,7 +22,7 @@ class _Part(BaseModel):
 
 
 class NotificationsData(_Part):
-    """What the customer wants to hear, and where; an absent field stays as it is."""
+    """The notifications that the customer chooses, and their channels; an absent field stays as it is."""
 
     enabled_types: fields.EnabledTypes | None = None
     enabled_channels: fields.EnabledChannels | None = None
@@ -49,7 +49,7 @@ class PreferencesData(_Part):
 
 
 class AddressData(_Part):
-    """Where a parcel goes."""
+    """A postal address."""
 
     street: fields.Line
     city: fields.Line
@@ -62,7 +62,7 @@ class AddressData(_Part):
 
 
 class CommandData(_Part):
-    """What is common to the data of all commands."""
+    """Base of the data of all commands."""
 
     command: ClassVar[type[AnyCommand]]
 
@@ -73,14 +73,16 @@ class CommandData(_Part):
         issued_at: int,
         correlation_id: str | None = None,
         expected_version: int | None = None,
+        actor: str | None = None,
     ) -> AnyCommand:
-        """The domain's command. issued_at: ms since 1970 UTC; expected_version: None when the sender does not mind."""
+        """The domain's command. The arguments are the fields of worker.domain.messages.Command."""
         return self.command(
             command_id=command_id,
             customer_id=customer_id,
             issued_at=issued_at,
             correlation_id=correlation_id,
             expected_version=expected_version,
+            actor=actor,
             **self._own_fields(),
         )
 
@@ -107,7 +109,7 @@ class RegisterCustomerData(CommandData):
 
 
 class UpdateProfileData(CommandData):
-    """Replaces name, email and phone; a null phone clears it."""
+    """Replaces name, email and phone; a null phone removes the phone."""
 
     command = messages.UpdateProfile
     name: fields.Name
@@ -132,7 +134,7 @@ class AddDeliveryAddressData(CommandData):
     zip_code: fields.ZipCode
     country: fields.Country
     label: fields.Label | None = None
-    is_default: fields.Flag | None = False
+    is_default: fields.Flag | None = Field(False, description="Absent: false")
 
     def _own_fields(self) -> dict[str, Any]:
         address = Address(self.street, self.city, self.zip_code, self.country)
@@ -163,7 +165,7 @@ class UpdatePreferencesData(PreferencesData, CommandData):
 
 
 class AddPaymentMethodData(CommandData):
-    """Adds a payment method; never a card number."""
+    """Adds a payment method. A full card number is refused."""
 
     command = messages.AddPaymentMethod
     method_type: fields.MethodType = Field(alias="type")
@@ -189,6 +191,23 @@ class RedeemPointsData(CommandData):
     order_id: fields.Id | None = None
 
 
+class CancelRedemptionData(CommandData):
+    """Gives back all points of a redemption, once."""
+
+    command = messages.CancelRedemption
+    redemption_id: fields.Id
+    reason: fields.Reason
+
+
+class AdjustPointsData(CommandData):
+    """Corrects the points by hand, once per adjustmentId."""
+
+    command = messages.AdjustPoints
+    points: fields.Adjustment
+    reason: fields.Reason
+    adjustment_id: fields.Id
+
+
 class UpgradeMembershipData(CommandData):
     """Raises the level by hand; never a downgrade."""
 
@@ -198,7 +217,7 @@ class UpgradeMembershipData(CommandData):
 
 
 class EraseCustomerData(CommandData):
-    """Erases who the customer is, for ever; what they spent and earned stays."""
+    """Erases the customer's personal data, for ever; spending and points stay."""
 
     command = messages.EraseCustomer
     reason: fields.Reason
@@ -217,6 +236,8 @@ COMMAND_MODELS: dict[str, type[CommandData]] = {
         AddPaymentMethodData,
         RemovePaymentMethodData,
         RedeemPointsData,
+        CancelRedemptionData,
+        AdjustPointsData,
         UpgradeMembershipData,
         EraseCustomerData,
     )

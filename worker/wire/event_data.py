@@ -1,4 +1,4 @@
-"""The domain's events turned into what consumers see: one function per event, and the table of all of them."""
+"""Conversion of the domain's events into published data: one function per event, and a table of the functions."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,8 +21,10 @@ from worker.wire.published import (
     Money,
     NotificationPreferencesUpdatedEvent,
     Preferences,
+    RewardPointsAdjustedEvent,
     RewardPointsEarnedEvent,
     RewardPointsRedeemedEvent,
+    RewardPointsRestoredEvent,
     RewardPointsReversedEvent,
 )
 from worker.wire.times import format_day, format_time
@@ -142,6 +144,18 @@ def _reversed(customer_id: str, event: events.RewardPointsReversed) -> RewardPoi
     )
 
 
+def _restored(customer_id: str, event: events.RewardPointsRestored) -> RewardPointsRestoredEvent:
+    return RewardPointsRestoredEvent(
+        customer_id, event.points, event.total_points, event.debt, event.reason, event.redemption_id
+    )
+
+
+def _adjusted(customer_id: str, event: events.RewardPointsAdjusted) -> RewardPointsAdjustedEvent:
+    return RewardPointsAdjustedEvent(
+        customer_id, event.points, event.total_points, event.debt, event.reason, event.adjustment_id
+    )
+
+
 def _spending(customer_id: str, event: events.CustomerSpendingUpdated) -> CustomerSpendingUpdatedEvent:
     currency = event.currency
     return CustomerSpendingUpdatedEvent(
@@ -170,7 +184,7 @@ def _erased(customer_id: str, event: events.CustomerErased) -> CustomerErasedEve
     return CustomerErasedEvent(customer_id, event.reason)
 
 
-# The domain's event → (its published name, what makes its data).
+# The domain's event → (its published name, the function that builds its data).
 PUBLISHED: dict[type[events.Event], tuple[str, Callable[[str, Any], msgspec.Struct]]] = {
     events.CustomerCreated: ("CustomerCreatedEvent", _created),
     events.CustomerProfileUpdated: ("CustomerProfileUpdatedEvent", _profile),
@@ -183,6 +197,8 @@ PUBLISHED: dict[type[events.Event], tuple[str, Callable[[str, Any], msgspec.Stru
     events.RewardPointsEarned: ("RewardPointsEarnedEvent", _earned),
     events.RewardPointsRedeemed: ("RewardPointsRedeemedEvent", _redeemed),
     events.RewardPointsReversed: ("RewardPointsReversedEvent", _reversed),
+    events.RewardPointsRestored: ("RewardPointsRestoredEvent", _restored),
+    events.RewardPointsAdjusted: ("RewardPointsAdjustedEvent", _adjusted),
     events.SpendingRefunded: ("CustomerSpendingUpdatedEvent", _refunded),
     events.CustomerSpendingUpdated: ("CustomerSpendingUpdatedEvent", _spending),
     events.CustomerErased: ("CustomerErasedEvent", _erased),

@@ -1,17 +1,15 @@
-"""Single fields of commands: what is accepted and what becomes of it (contract, section 6, Validation).
+"""Single fields of commands: the accepted values and their stored form (contract, section 6, Validation).
 
-JSON types are strict. A value that is refused has a code, a stable lower-case word, and never appears in a message.
+JSON types are strict. A refused value gets a code, a stable lower-case word. The value never appears in a message.
 """
 
 import re
-import unicodedata
 from datetime import UTC, datetime
 from typing import Annotated
 
 import langcodes
-import phonenumbers
 import pycountry
-from pydantic import AfterValidator, Field, StrictBool, StringConstraints, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StringConstraints, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from worker.domain.values import (
@@ -22,25 +20,31 @@ from worker.domain.values import (
     PaymentMethodType,
 )
 from worker.wire.email import normalise_email
+from worker.wire.ids import ID_RULE, MAX_ID_CHARS, has_control_characters
 from worker.wire.money import DIGITS
 from worker.wire.times import MS_PER_DAY, parse_day
 
-LARGEST_INTEGER = 2**53 - 1  # what every JSON reader keeps exact
+LARGEST_INTEGER = 2**53 - 1  # every JSON reader keeps integers up to this exact
 
 _COUNTRIES = frozenset(country.alpha_2 for country in pycountry.countries)
-_PHONE_PUNCTUATION = re.compile(r"[ \-.()]")
+_PHONE_PUNCTUATION = re.compile(r"\(0\)|[ \-.()]")  # (0) is the trunk prefix, which no call from abroad dials
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _LANGUAGE = re.compile(r"[A-Za-z0-9-]{1,100}")
 
 
-def has_control_characters(text: str) -> bool:
-    """Whether any character is a control character, or half of a surrogate pair, which is no character at all."""
-    return not text.isprintable() and any(unicodedata.category(char) in ("Cc", "Cs") for char in text)
+MOST_CHOSEN = 100
+MOST_ADJUSTED = 1_000_000  # points
 
 
-def _checked_id(text: str) -> str:
+def _no_control_characters(text: str) -> str:
     if has_control_characters(text):
         raise PydanticCustomError("control_characters", "has control characters")
+    return text
+
+
+def _letter_or_digit(text: str) -> str:
+    if not any(map(str.isalnum, text)):
+        raise PydanticCustomError("invalid_format", "has no letter and no digit")
     return text
 
 
@@ -54,14 +58,8 @@ def _email(text: str) -> str:
 def _phone(text: str) -> str:
     bare = _PHONE_PUNCTUATION.sub("", text)
     if _E164.fullmatch(bare):
-        try:
-            number = phonenumbers.parse(bare)
-        except phonenumbers.NumberParseException:
-            number = None
-        # Not is_possible_number: the contract asks for E.164, not for a number that its country could assign today.
-        if number is not None:
-            return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    raise PydanticCustomError("invalid_phone", "not an E.164 phone number")
+        return bare
+    raise PydanticCustomError("invalid_phone", "not a phone number with its country code")
 
 
 def _birth_date(text: str, info: ValidationInfo) -> str:
@@ -94,6 +92,19 @@ def _language(text: str) -> str:
     return text
 
 
+def _not_zero(points: int) -> int:
+    if points == 0:
+        raise PydanticCustomError("out_of_range", "is 0")
+    return points
+
+
+def _short(chosen: object) -> object:
+    """Check the length before the items, because each invalid item costs an error of its own."""
+    if isinstance(chosen, list | tuple) and len(chosen) > MOST_CHOSEN:
+        raise PydanticCustomError("too_long", "give at most {most} items", {"most": MOST_CHOSEN})
+    return chosen
+
+
 def _types(chosen: tuple[NotificationType, ...]) -> tuple[NotificationType, ...]:
     return tuple(kind for kind in NotificationType if kind in chosen)
 
@@ -104,14 +115,16 @@ def _channels(chosen: tuple[NotificationChannel, ...]) -> tuple[NotificationChan
 
 Id = Annotated[
     str,
-    StringConstraints(strict=True, min_length=1, max_length=100),
-    AfterValidator(_checked_id),
-    Field(description="1 to 100 characters, no control characters"),
+    StringConstraints(strict=True, min_length=1, max_length=MAX_ID_CHARS),
+    AfterValidator(_no_control_characters),
+    Field(description=ID_RULE),
 ]
 Name = Annotated[
     str,
     StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=100),
-    Field(description="Trimmed, then 1 to 100 characters"),
+    AfterValidator(_no_control_characters),
+    AfterValidator(_letter_or_digit),
+    Field(description="Trimmed, then 1 to 100 characters, at least one of them a letter or a digit"),
 ]
 Email = Annotated[
     str,
@@ -124,7 +137,8 @@ Phone = Annotated[
     StringConstraints(strict=True, max_length=100),
     AfterValidator(_phone),
     Field(
-        description="E.164, after removing spaces, dashes, dots and parentheses", examples=["+14155552671"]
+        description="With the country code. Stored without (0), spaces, dashes, dots and parentheses: + and 7 to 15 digits",
+        examples=["+14155552671"],
     ),
 ]
 BirthDate = Annotated[
@@ -151,12 +165,30 @@ Language = Annotated[
     AfterValidator(_language),
     Field(description="BCP 47", examples=["en-US"]),
 ]
-# Kept as sent, but not blank.
-Line = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200, pattern=r"\S")]
-ZipCode = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=20, pattern=r"\S")]
-Label = Annotated[str, StringConstraints(strict=True, max_length=40)]
-Reason = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=500, pattern=r"\S")]
-Provider = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=100, pattern=r"\S")]
+# Stored as sent; must not be blank.
+Line = Annotated[
+    str,
+    StringConstraints(strict=True, min_length=1, max_length=200, pattern=r"\S"),
+    AfterValidator(_no_control_characters),
+    AfterValidator(_letter_or_digit),
+    Field(description="At least one letter or digit"),
+]
+ZipCode = Annotated[
+    str,
+    StringConstraints(strict=True, min_length=1, max_length=20, pattern=r"\S"),
+    AfterValidator(_no_control_characters),
+]
+Label = Annotated[str, StringConstraints(strict=True, max_length=40), AfterValidator(_no_control_characters)]
+Reason = Annotated[
+    str,
+    StringConstraints(strict=True, min_length=1, max_length=500, pattern=r"\S"),
+    AfterValidator(_no_control_characters),
+]
+Provider = Annotated[
+    str,
+    StringConstraints(strict=True, min_length=1, max_length=100, pattern=r"\S"),
+    AfterValidator(_no_control_characters),
+]
 Last4 = Annotated[
     str, StringConstraints(strict=True, pattern=r"^[0-9]{4}$"), Field(description="The last four digits")
 ]
@@ -166,9 +198,28 @@ Expiry = Annotated[
     Field(description="YYYY-MM", examples=["2029-05"]),
 ]
 Points = Annotated[int, Field(strict=True, ge=1, le=LARGEST_INTEGER, description="Whole points, at least 1")]
+Adjustment = Annotated[
+    int,
+    Field(strict=True, ge=-MOST_ADJUSTED, le=MOST_ADJUSTED),
+    AfterValidator(_not_zero),
+    Field(
+        description="Whole points to add, or negative ones to take away; not 0",
+        json_schema_extra={"not": {"const": 0}},
+    ),
+]
 Flag = StrictBool
-Status = Annotated[CustomerStatus, Field(description="The new status")]
-Level = Annotated[MembershipLevel, Field(description="The new level")]
-MethodType = Annotated[PaymentMethodType, Field(description="What kind of payment method")]
-EnabledTypes = Annotated[tuple[NotificationType, ...], AfterValidator(_types), Field(max_length=100)]
-EnabledChannels = Annotated[tuple[NotificationChannel, ...], AfterValidator(_channels), Field(max_length=100)]
+Status = CustomerStatus
+Level = MembershipLevel
+MethodType = PaymentMethodType
+EnabledTypes = Annotated[
+    tuple[NotificationType, ...],
+    Field(max_length=MOST_CHOSEN),
+    BeforeValidator(_short),
+    AfterValidator(_types),
+]
+EnabledChannels = Annotated[
+    tuple[NotificationChannel, ...],
+    Field(max_length=MOST_CHOSEN),
+    BeforeValidator(_short),
+    AfterValidator(_channels),
+]

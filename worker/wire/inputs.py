@@ -1,12 +1,11 @@
-"""Events of other contexts, from bytes to the domain. One that cannot be read is a dead letter, never an error.
+"""Events of other contexts, from bytes to the domain. An unreadable event is a dead letter, never an error.
 
-The usual input, plain JSON without headers, is read in one pass into a Struct that names the fields we use; everything
-else in it is skipped. Only what that pass refuses, or what is a CloudEvent, is read a second time, to say exactly what
-is wrong or to unwrap it. JSON types are strict. A dead letter's detail names a field and its problem, never a value.
+The usual input is plain JSON without headers. It is read in one pass into a Struct with the fields that we use. Other
+fields are skipped. An input that this pass refuses is read a second time: to unwrap it if it is a CloudEvent, or to
+name its problem exactly. JSON types are strict. A dead letter's detail names a field and its problem, never a value.
 """
 
 import re
-import unicodedata
 from collections.abc import Callable
 from typing import Annotated, TypeVar
 
@@ -17,14 +16,20 @@ from pydantic.alias_generators import to_camel
 from worker.domain.messages import OrderCompleted, OrderReturned, PaymentCompleted
 from worker.domain.rejections import DeadLettered, DeadLetterReason
 from worker.wire.cloudevents import Headers, Unwrapped, binary_type, is_binary, says_structured, unwrap
+from worker.wire.ids import ID_RULE, MAX_ID_CHARS, has_control_characters
+from worker.wire.limits import MAX_DEPTH, MAX_VALUE_BYTES
 from worker.wire.money import DIGITS, InvalidAmount, parse_amount
-from worker.wire.strict_json import MAX_BYTES, MAX_DEPTH, check_size, invalid, undecodable
+from worker.wire.strict_json import check_size, invalid, undecodable
 from worker.wire.times import TIME_PATTERN, parse_time
+from worker.wire.type_aliases import NO_ALIASES, TypeAliases
 
-Id = Annotated[
-    str, Meta(min_length=1, max_length=100, description="1 to 100 characters, no control characters")
+Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARS, description=ID_RULE)]
+Time = Annotated[
+    str,
+    Meta(
+        description="RFC 3339 with offset", extra_json_schema={"pattern": TIME_PATTERN, "format": "date-time"}
+    ),
 ]
-Time = Annotated[str, Meta(description="RFC 3339 with offset", extra_json_schema={"pattern": TIME_PATTERN})]
 Amount = Annotated[
     Raw,
     Meta(
@@ -39,14 +44,14 @@ Amount = Annotated[
 ]
 
 
-class MoneyIn(msgspec.Struct, frozen=True, rename="camel"):
+class MoneyIn(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """An amount as it arrives. currency: ISO 4217."""
 
     amount: Amount
     currency: str
 
 
-class OrderCompletedEvent(msgspec.Struct, frozen=True, rename="camel"):
+class OrderCompletedEvent(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """An order that was paid for and will not change, as it arrives (contract, section 2)."""
 
     event_id: Id
@@ -57,7 +62,7 @@ class OrderCompletedEvent(msgspec.Struct, frozen=True, rename="camel"):
     correlation_id: Id | None = None
 
 
-class PaymentCompletedEvent(msgspec.Struct, frozen=True, rename="camel"):
+class PaymentCompletedEvent(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """A payment that was received, as it arrives (contract, section 2); customerId is optional with PAYMENT_JOIN only."""
 
     event_id: Id
@@ -70,8 +75,8 @@ class PaymentCompletedEvent(msgspec.Struct, frozen=True, rename="camel"):
     correlation_id: Id | None = None
 
 
-class OrderReturnedEvent(msgspec.Struct, frozen=True, rename="camel"):
-    """What was given back of one order, and is refunded, as it arrives (contract, section 2)."""
+class OrderReturnedEvent(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    """A return of some or all of one order, as it arrives (contract, section 2)."""
 
     event_id: Id
     return_id: Id
@@ -83,7 +88,7 @@ class OrderReturnedEvent(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _PlainOrder(OrderCompletedEvent, frozen=True, rename="camel"):
-    specversion: UnsetType | Raw = UNSET  # set: this is a CloudEvent after all
+    specversion: UnsetType | Raw = UNSET  # set when the value is a CloudEvent in structured mode
 
 
 class _PlainPayment(PaymentCompletedEvent, frozen=True, rename="camel"):
@@ -95,7 +100,7 @@ class _PlainReturn(OrderReturnedEvent, frozen=True, rename="camel"):
 
 
 NOT_KNOWN_YET = ""
-"""In place of the customerId of a payment that has to find its order; no id is empty."""
+"""The customerId of a payment whose order is not found yet. No valid id is empty."""
 
 _read_order = msgspec.json.Decoder(_PlainOrder).decode
 _read_payment = msgspec.json.Decoder(_PlainPayment).decode
@@ -110,11 +115,20 @@ _MISSING = re.compile(r"Object missing required field `(?P<field>\w+)`")
 _In = TypeVar("_In", _PlainOrder, _PlainPayment, _PlainReturn)
 
 
-def decode_order(value: bytes, headers: Headers) -> OrderCompleted:
-    """The order in a record of order.completed. Raises DeadLettered."""
+def decode_order(value: bytes, headers: Headers, aliases: TypeAliases | None = NO_ALIASES) -> OrderCompleted:
+    """The order in a record of order.completed.
+
+    Args:
+        value: the record's value.
+        headers: the record's headers.
+        aliases: of CloudEvents types. None for a stored input, whose type was checked when it arrived.
+
+    Raises:
+        DeadLettered: the value cannot be read, or its CloudEvents type belongs elsewhere.
+    """
     order = _read_plain(value, headers, _read_order)
     if order is None:
-        order = _read_carefully(value, headers, "OrderCompletedEvent", _read_order)
+        order = _read_carefully(value, headers, "OrderCompletedEvent", aliases, _read_order)
     event_id, order_id, customer_id = order.event_id, order.order_id, order.customer_id
     if not f"{event_id}{order_id}{customer_id}".isprintable():
         _check_ids(order, ("event_id", "order_id", "customer_id"))
@@ -132,15 +146,26 @@ def decode_order(value: bytes, headers: Headers) -> OrderCompleted:
     )
 
 
-def decode_payment(value: bytes, headers: Headers, customer_id: str | None = None) -> PaymentCompleted:
-    """The payment in a record of payment.completed. Raises DeadLettered.
+def decode_payment(
+    value: bytes,
+    headers: Headers,
+    customer_id: str | None = None,
+    aliases: TypeAliases | None = NO_ALIASES,
+) -> PaymentCompleted:
+    """The payment in a record of payment.completed.
 
-    customer_id: whose it is when it does not say so itself; NOT_KNOWN_YET while it has to find its order; None where it
-    has to say so.
+    Args:
+        value: the record's value.
+        headers: the record's headers.
+        customer_id: the customer of a payment that names none, or NOT_KNOWN_YET. None if a payment must name one.
+        aliases: as in `decode_order`.
+
+    Raises:
+        DeadLettered: as in `decode_order`.
     """
     payment = _read_plain(value, headers, _read_payment)
     if payment is None:
-        payment = _read_carefully(value, headers, "PaymentCompletedEvent", _read_payment)
+        payment = _read_carefully(value, headers, "PaymentCompletedEvent", aliases, _read_payment)
     if payment.customer_id is not None:
         customer_id = payment.customer_id
     elif customer_id is None:
@@ -160,11 +185,11 @@ def decode_payment(value: bytes, headers: Headers, customer_id: str | None = Non
     )
 
 
-def decode_return(value: bytes, headers: Headers) -> OrderReturned:
-    """The return in a record of order.returned. Raises DeadLettered."""
+def decode_return(value: bytes, headers: Headers, aliases: TypeAliases | None = NO_ALIASES) -> OrderReturned:
+    """The return in a record of order.returned; arguments and errors as in `decode_order`."""
     returned = _read_plain(value, headers, _read_return)
     if returned is None:
-        returned = _read_carefully(value, headers, "OrderReturnedEvent", _read_return)
+        returned = _read_carefully(value, headers, "OrderReturnedEvent", aliases, _read_return)
     _check_ids(returned, ("event_id", "return_id", "order_id", "customer_id", "correlation_id"))
     return OrderReturned(
         returned.event_id,
@@ -178,16 +203,11 @@ def decode_return(value: bytes, headers: Headers) -> OrderReturned:
     )
 
 
-def has_control_characters(text: str) -> bool:
-    """Whether any character is a control character (Unicode category Cc)."""
-    return not text.isprintable() and any(unicodedata.category(char) == "Cc" for char in text)
-
-
 def _read_plain(value: bytes, headers: Headers, read: Callable[[bytes], _In]) -> _In | None:
-    """The event in plain JSON; None when it is something else, which then has to be looked at more closely."""
+    """The event in plain JSON; None for any other value, which `_read_carefully` then reads."""
     if headers and (is_binary(headers) or says_structured(headers)):
         return None
-    if len(value) > MAX_BYTES or value.count(b"{") + value.count(b"[") > MAX_DEPTH:
+    if len(value) > MAX_VALUE_BYTES or value.count(b"{") + value.count(b"[") > MAX_DEPTH:
         return None
     try:
         if not value.isascii():
@@ -198,13 +218,15 @@ def _read_plain(value: bytes, headers: Headers, read: Callable[[bytes], _In]) ->
     return event if event.specversion is UNSET else None
 
 
-def _read_carefully(value: bytes, headers: Headers, name: str, read: Callable[[bytes], _In]) -> _In:
-    """The event in a CloudEvent; or the dead letter that says why there is none."""
+def _read_carefully(
+    value: bytes, headers: Headers, name: str, aliases: TypeAliases | None, read: Callable[[bytes], _In]
+) -> _In:
+    """The event in a value that `_read_plain` refused. Raises DeadLettered with the exact problem."""
     check_size(value)
     if is_binary(headers):
-        _check_type(binary_type(headers), name)
+        _check_type(binary_type(headers), name, aliases)
     unwrapped = unwrap(value, headers)
-    _check_type(unwrapped.type, name)
+    _check_type(unwrapped.type, name, aliases)
     if unwrapped.problem is not None:
         raise invalid(*unwrapped.problem)
     try:
@@ -215,17 +237,17 @@ def _read_carefully(value: bytes, headers: Headers, name: str, read: Callable[[b
         raise undecodable("text that is not Unicode") from None
 
 
-def _check_type(kind: str | None, name: str) -> None:
-    if kind is not None and kind != name:
+def _check_type(kind: str | None, name: str, aliases: TypeAliases | None) -> None:
+    if kind is not None and aliases is not None and aliases.get(kind, kind) != name:
         raise DeadLettered(DeadLetterReason.UNKNOWN_TYPE, f"only {name} belongs here")
 
 
 def _with_attributes(unwrapped: Unwrapped) -> bytes:
-    """The flat JSON text, completed by the CloudEvent's id and correlationid where it has none of its own."""
+    """The flat JSON text. The CloudEvent's id and correlationid fill in missing fields."""
     if unwrapped.type is None:
         return unwrapped.raw
     fields = _read_fields(unwrapped.raw)
-    fields.pop("specversion", None)  # of the data, where it means nothing
+    fields.pop("specversion", None)  # a field of the data with this name has no meaning
     for name, attribute in (("eventId", unwrapped.id), ("correlationId", unwrapped.correlation_id)):
         if attribute is not None and bytes(fields.get(name, b"null")) == b"null":
             fields[name] = Raw(msgspec.json.encode(attribute))
@@ -233,7 +255,7 @@ def _with_attributes(unwrapped: Unwrapped) -> bytes:
 
 
 def _explained(error: msgspec.ValidationError) -> DeadLettered:
-    """INVALID with the field's path; msgspec's messages name types and limits, never values."""
+    """The dead letter INVALID with the field's path. msgspec's messages name types and limits, never values."""
     found = _WHERE.fullmatch(str(error))
     problem, path = (found["problem"], found["path"] or "") if found else ("breaks the schema", "")
     missing = _MISSING.fullmatch(problem)
@@ -250,12 +272,12 @@ def _check_ids(event: _In, names: tuple[str, ...]) -> None:
 
 
 def _minor_units(money: MoneyIn, field: str) -> int:
-    """Minor units of an amount. The text of the JSON value is read, so that a number stays exact."""
+    """Minor units of an amount. It parses the text of the JSON value, so a number stays exact."""
     raw = bytes(money.amount)
     digits = DIGITS.get(money.currency)
     if (
         digits == 2 and raw[-4:-3] == b"." and len(raw) <= _LONGEST_CENTS
-    ):  # the usual "129.90", in a third of the time
+    ):  # the usual form "129.90", in a third of the time
         figures = raw[1:-4] + raw[-3:-1]
         if figures.isdigit() and raw[0] == _QUOTE == raw[-1] and len(figures) > 2:
             return int(figures)

@@ -1,14 +1,16 @@
 """Money between text and whole minor units, exactly: no amount ever passes through a float.
 
-An amount comes as a plain decimal string ("129.90") or as a JSON number, is never negative, has at most 15 digits
-before the point and no digit that its currency does not have (trailing zeros are fine). It leaves as a decimal string
-with exactly the currency's digits. Codes without a minor unit (gold, test codes) are not money here.
+An amount arrives as a plain decimal string ("129.90") or as a JSON number, and is never negative. It has at most 15
+digits before the point. After the point it has at most the currency's digits, and any trailing zeros. It is published
+as a decimal string with exactly the currency's digits. Codes without a minor unit (gold, test codes) are not accepted.
 """
 
 import re
 from decimal import Decimal, InvalidOperation
 
 from iso4217 import Currency
+
+from worker.wire.limits import MAX_NUMBER_CHARS
 
 MAX_WHOLE_DIGITS = 15
 AMOUNT_PATTERN = r"^[0-9]{1,15}(\.[0-9]+)?$"
@@ -20,7 +22,6 @@ DIGITS: dict[str, int] = _WITHDRAWN | {
 }
 
 _PLAIN = re.compile(r"([0-9]{1,15})(?:\.([0-9]+))?")
-_JSON_NUMBER_LIMIT = 100  # characters; more than any exact amount needs
 _ABOVE_ALL = Decimal(10) ** MAX_WHOLE_DIGITS
 
 
@@ -33,7 +34,7 @@ class InvalidAmount(ValueError):
 
 
 def digits_of(currency: str) -> int:
-    """How many digits follow the point in that currency; InvalidAmount when it is not an ISO 4217 code."""
+    """How many digits follow the point in that currency. Raises InvalidAmount if it is not an ISO 4217 code."""
     digits = DIGITS.get(currency)
     if digits is None:
         raise InvalidAmount("unknown_currency")
@@ -41,9 +42,15 @@ def digits_of(currency: str) -> int:
 
 
 def parse_amount(text: str, currency: str, *, number: bool = False) -> int:
-    """Minor units of `text`, a plain decimal string, or with number=True the text of a JSON number.
+    """Minor units of an amount.
 
-    A JSON number may have an exponent, as long as its value is exact in the currency. Raises InvalidAmount.
+    Args:
+        text: a plain decimal string, or with number=True the text of a JSON number, which may have an exponent.
+        currency: an ISO 4217 code.
+        number: whether `text` comes from a JSON number.
+
+    Raises:
+        InvalidAmount: the currency is unknown, or the amount is negative, out of range or inexact in the currency.
     """
     digits = digits_of(currency)
     plain = _PLAIN.fullmatch(text)
@@ -83,7 +90,7 @@ def _is_negative(text: str) -> bool:
 
 
 def _parse_number(text: str, digits: int) -> int:
-    if len(text) > _JSON_NUMBER_LIMIT:
+    if len(text) > MAX_NUMBER_CHARS:
         raise InvalidAmount("too_many_digits")
     try:
         amount = Decimal(text)

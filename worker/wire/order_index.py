@@ -1,6 +1,6 @@
 """Messages of customer.order-index, key: the orderId. Only with PAYMENT_JOIN.
 
-One says whose an order is. The other is a payment that names no customer, as it came, in the envelope of the inbox
+One names the customer of an order. The other is a payment without a customer, as it came, in the envelope of the inbox
 (worker.wire.claims). Once its order is known it goes on through customer.inbox, to the customer that the envelope names.
 """
 

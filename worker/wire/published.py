@@ -3,9 +3,16 @@
 One Struct per event. Amounts are decimal strings, times and days are text, and an absent optional value is null.
 """
 
+from typing import Annotated
+
 import msgspec
 
 from worker.domain.values import CustomerStatus, MembershipLevel, NotificationChannel, NotificationType
+
+Timestamp = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
+Day = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date"})]
+ProfileField = Annotated[str, msgspec.Meta(extra_json_schema={"enum": ["name", "email", "phone"]})]
+SpendingType = Annotated[str, msgspec.Meta(extra_json_schema={"enum": ["PURCHASE", "REFUND"]})]
 
 
 class Money(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -44,7 +51,7 @@ class CustomerCreatedEvent(msgspec.Struct, frozen=True, gc=False, rename="camel"
     membership_level: MembershipLevel
     status: CustomerStatus
     preferences: Preferences
-    registered_at: str
+    registered_at: Timestamp
 
 
 class CustomerProfileUpdatedEvent(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -54,7 +61,7 @@ class CustomerProfileUpdatedEvent(msgspec.Struct, frozen=True, gc=False, rename=
     new_name: str
     new_email: str
     new_phone: str | None
-    changed_fields: tuple[str, ...]
+    changed_fields: tuple[ProfileField, ...]
 
 
 class CustomerStatusChangedEvent(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -82,8 +89,8 @@ class CustomerVipUpgradedEvent(msgspec.Struct, frozen=True, gc=False, rename="ca
     customer_id: str
     membership_level: MembershipLevel
     annual_spending: Money
-    window_start: str
-    window_end: str
+    window_start: Day
+    window_end: Day
     rules_version: str
 
 
@@ -151,6 +158,28 @@ class RewardPointsReversedEvent(msgspec.Struct, frozen=True, gc=False, rename="c
     return_id: str
 
 
+class RewardPointsAdjustedEvent(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """points: added by hand, negative when taken away; totalPoints: the balance after; debt: points still owed."""
+
+    customer_id: str
+    points: int
+    total_points: int
+    debt: int
+    reason: str
+    adjustment_id: str
+
+
+class RewardPointsRestoredEvent(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """pointsRestored: all points of the cancelled redemption; totalPoints: the balance after; debt: still owed."""
+
+    customer_id: str
+    points_restored: int
+    total_points: int
+    debt: int
+    reason: str
+    redemption_id: str
+
+
 class CustomerSpendingUpdatedEvent(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """Totals in the order's currency, net, after the order or return. spendingType: PURCHASE, or REFUND (negative)."""
 
@@ -159,11 +188,11 @@ class CustomerSpendingUpdatedEvent(msgspec.Struct, frozen=True, gc=False, rename
     total_spending: Money
     annual_spending: Money
     order_id: str
-    spending_type: str
+    spending_type: SpendingType
 
 
 class CustomerErasedEvent(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """The customer's personal data is gone, for ever; copies of it elsewhere have to go too."""
+    """The customer's personal data is erased, for ever. Consumers have to erase their copies, too."""
 
     customer_id: str
     reason: str
@@ -184,6 +213,8 @@ DATA_TYPES: dict[str, type[msgspec.Struct]] = {
         RewardPointsRedeemedEvent,
         RewardPointsReversedEvent,
         CustomerSpendingUpdatedEvent,
+        RewardPointsAdjustedEvent,
+        RewardPointsRestoredEvent,
         CustomerErasedEvent,
     )
 }

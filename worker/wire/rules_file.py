@@ -1,6 +1,6 @@
-"""The rules file (TOML, contract section 6) → a RuleBook; without a file, the contract's figures.
+"""The rules file (TOML, contract, section 6) → a RuleBook; without a file, the contract's figures.
 
-Everything is checked before the worker starts, and a problem is said in plain words with its place in the file.
+The whole file is checked before the worker starts. An error names the problem in plain words and its place in the file.
 """
 
 import re
@@ -16,7 +16,7 @@ from worker.domain.values import MembershipLevel
 from worker.wire.money import InvalidAmount, digits_of, parse_amount
 from worker.wire.times import parse_day
 
-LONGEST_VIP_WINDOW = 365  # days; a customer keeps the spending of no more days than this for ever
+LONGEST_VIP_WINDOW = 365  # days; a customer's row is sized for windows of at most this length
 _RATE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,12})?", re.ASCII)
 _ROSE = (MembershipLevel.SILVER, MembershipLevel.GOLD, MembershipLevel.PLATINUM)
 
@@ -67,7 +67,7 @@ def load_rules(path: Path | None) -> RuleBook:
         raise RulesFileError(f"{path}: not TOML: {error}") from error
     except ValidationError as error:
         raise RulesFileError(f"{path}: {_in_words(error)}") from error
-    sets = tuple(_rule_set(f"{path}: rules.{place}", rules) for place, rules in enumerate(parsed.rules))
+    sets = tuple(_rule_set(f"{path}: rules.{number}", rules) for number, rules in enumerate(parsed.rules))
     _check_together(path, sets)
     return RuleBook(sets)
 
@@ -106,7 +106,7 @@ def _rule_set(where: str, rules: _Rules) -> RuleSet:
 
 
 def _rate(where: str, code: str, text: str, rules: _Rules) -> tuple[int, int]:
-    """From units of the one currency for one of the other, as they are written, to minor units of both."""
+    """The rate as a fraction of minor units. The file gives units of the rules' currency for one unit of the other."""
     if code == rules.currency:
         raise RulesFileError(f"{where}: the rules' own currency needs no rate")
     try:
@@ -123,6 +123,10 @@ def _rate(where: str, code: str, text: str, rules: _Rules) -> tuple[int, int]:
 def _check_together(path: Path, sets: tuple[RuleSet, ...]) -> None:
     if len({rules.version for rules in sets}) < len(sets):
         raise RulesFileError(f"{path}: each version may be there once")
+    if min(rules.effective_from for rules in sets) != 0:
+        raise RulesFileError(
+            f"{path}: the first set must begin at 1970-01-01, so that no day is without rules"
+        )
     if len({rules.effective_from for rules in sets}) < len(sets):
         raise RulesFileError(f"{path}: each effective_from may be there once")
     if len({rules.currency for rules in sets}) > 1:

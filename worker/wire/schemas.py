@@ -1,4 +1,4 @@
-"""JSON Schemas (2020-12) of every message, made from the types that read and write them; never written by hand."""
+"""JSON Schemas (2020-12) of every message, generated from the types that read and write the messages."""
 
 from typing import Any
 
@@ -8,14 +8,16 @@ from worker.wire import inputs
 from worker.wire.command_models import COMMAND_MODELS, CommandData
 from worker.wire.events import SOURCE, CloudEvent
 from worker.wire.fields import LARGEST_INTEGER
+from worker.wire.ids import MAX_ID_CHARS
+from worker.wire.json_schema import tidied
 from worker.wire.published import DATA_TYPES
 from worker.wire.results import CommandResult
 from worker.wire.times import TIME_PATTERN
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-_ID = {"type": "string", "minLength": 1, "maxLength": 100}
-_TIME = {"type": "string", "pattern": TIME_PATTERN}
+_ID = {"type": "string", "minLength": 1, "maxLength": MAX_ID_CHARS}
+_TIME = {"type": "string", "pattern": TIME_PATTERN, "format": "date-time"}
 
 
 def schemas() -> dict[str, dict[str, Any]]:
@@ -33,24 +35,25 @@ def schemas() -> dict[str, dict[str, Any]]:
 
 def _inlined(kind: type[msgspec.Struct]) -> dict[str, Any]:
     """A Struct's schema with itself at the root instead of behind a reference."""
-    schema = msgspec.json.schema(kind)
+    schema = tidied(msgspec.json.schema(kind))
     definitions: dict[str, Any] = schema.get("$defs", {})
     own = definitions.pop(kind.__name__)
     return own | {"$defs": definitions} if definitions else dict(own)
 
 
 def _command(name: str, model: type[CommandData]) -> dict[str, Any]:
-    data = model.model_json_schema()
+    data = tidied(model.model_json_schema())
     definitions = data.pop("$defs", {})
     properties = {
         "commandId": _ID,
-        "commandType": {"const": name},
+        "commandType": _constant(name),
         "customerId": _ID,
         "issuedAt": _TIME,
         "correlationId": {"anyOf": [_ID, {"type": "null"}]},
         "expectedVersion": {
             "anyOf": [{"type": "integer", "minimum": 0, "maximum": LARGEST_INTEGER}, {"type": "null"}]
         },
+        "actor": {"anyOf": [_ID, {"type": "null"}]},
         "data": data,
     }
     required = ["commandId", "commandType", "customerId", "issuedAt", "data"]
@@ -64,11 +67,15 @@ def _published(name: str, data: type[msgspec.Struct]) -> dict[str, Any]:
     inner = _inlined(data)
     definitions = inner.pop("$defs", {})
     properties = envelope["properties"] | {
-        "specversion": {"const": "1.0"},
-        "source": {"const": SOURCE},
-        "type": {"const": name},
-        "datacontenttype": {"const": "application/json"},
-        "data": inner,
+        "specversion": _constant("1.0"),
+        "source": _constant(SOURCE),
+        "type": _constant(name),
+        "datacontenttype": _constant("application/json"),
+        "data": inner | {"title": f"{name}Data"},
     }
     schema = envelope | {"title": name, "description": data.__doc__, "properties": properties}
     return {"$schema": DIALECT} | schema | ({"$defs": definitions} if definitions else {})
+
+
+def _constant(text: str) -> dict[str, str]:
+    return {"type": "string", "const": text}

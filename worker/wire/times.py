@@ -1,8 +1,8 @@
 """Times between RFC 3339 text and whole milliseconds since 1970 UTC; days between ISO dates and days since 1970.
 
-An offset is mandatory; fractions of a second are cut, never rounded, to milliseconds, so that no time moves into the
-next day. A leap second (23:59:60 UTC) is the last millisecond of its minute, for the same reason. Times before 1900 and
-after 9999 are refused: nothing here is that old, and what is computed from a time can still be written.
+An offset is mandatory. Fractions of a second are truncated to milliseconds, never rounded, so no time moves into the
+next day. For the same reason a leap second (23:59:60 UTC) becomes the last millisecond of its minute. Times before 1900
+and after 9999 are refused, so every computed time can still be formatted.
 """
 
 import re
@@ -12,7 +12,7 @@ TIME_PATTERN = r"^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$
 MS_PER_DAY = 86_400_000
 
 _TIME = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]((?:[01][0-9]|2[0-3]):[0-9]{2}):([0-9]{2})(?:\.([0-9]+))?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]((?:[01][0-9]|2[0-3]):[0-9]{2}):([0-9]{2})(?:\.([0-9]+))?([Zz]|[+-][0-9]{2}:[0-5][0-9])"
 )
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -24,16 +24,16 @@ _parse = datetime.fromisoformat
 
 
 def parse_time(text: str) -> int:
-    """Milliseconds since 1970 UTC of an RFC 3339 time; ValueError (without the text) when it is none."""
+    """Milliseconds since 1970 UTC of an RFC 3339 time. Raises ValueError, without the text, if it is not a time."""
     # The usual spelling, YYYY-MM-DDTHH:MM:SS(.mmm)Z: the fixed places rule out every other ISO 8601 form.
     shape = text[4:20:3]
     if (shape == "--T::." and len(text) == 24 and text[23] == "Z") or (shape == "--T::Z" and len(text) == 20):
         try:
             since = _parse(text) - _EPOCH
         except ValueError:
-            return _parse_any(text)  # says no, or knows a leap second
+            return _parse_any(text)  # raises, or accepts a leap second
         ms = since.days * MS_PER_DAY + since.seconds * 1000 + since.microseconds // 1000
-        if ms >= _FIRST_MS and text[11:13] != "24":  # which newer Pythons take for the next day
+        if ms >= _FIRST_MS and text[11:13] != "24":  # newer Pythons read hour 24 as the next day
             return ms
     return _parse_any(text)
 
@@ -44,7 +44,7 @@ def format_time(ms: int) -> str:
 
 
 def parse_day(text: str) -> int:
-    """Days since 1970 of an ISO date, YYYY-MM-DD; ValueError (without the text) when it is none."""
+    """Days since 1970 of an ISO date, YYYY-MM-DD. Raises ValueError, without the text, if it is not a date."""
     if _DATE.fullmatch(text) is None:
         raise ValueError("not a date")
     try:

@@ -1,26 +1,24 @@
 """Validation of a command's data, the same for Kafka and HTTP: errors per field, with codes and without values.
 
-field is the dotted camelCase path inside data ("address.street"; "data" stands for all of it); envelope fields go by
-their own name ("issuedAt"). Codes: required, wrong_type, unknown_field, unknown_value, too_short, too_long,
-out_of_range, invalid_format, control_characters, card_number, invalid_email, invalid_phone, invalid_date,
-not_in_the_past, unknown_country, unknown_currency, invalid_language, and of the envelope unknown_command and mismatch.
+Rules:
+- A field is the dotted camelCase path inside data ("address.street"), or "data" for all of it. Envelope fields have their
+  own name ("issuedAt").
+- A missing field is required. Any other fault of a field is one of wrong_type, unknown_field, unknown_value, too_short,
+  too_long, out_of_range, invalid_format, control_characters, card_number, invalid_email, invalid_phone, invalid_date,
+  not_in_the_past, unknown_country, unknown_currency and invalid_language. The envelope also has unknown_command and
+  mismatch.
 """
 
-import re
-from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
 
-from worker.wire.cards import contains_card_number
+from worker.wire.card_search import paths_of_card_numbers, shown
 from worker.wire.command_models import CommandData
+from worker.wire.limits import MOST_ERRORS
 from worker.wire.results import FieldError
 
-# Ids, the phone and days may look like card numbers by chance.
-_EXEMPT = frozenset(
-    {"address_id", "payment_method_id", "redemption_id", "order_id", "phone", "birth_date", "expiry"}
-)
-_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]{0,39}")
 _CODES = {
     "missing": "required",
     "extra_forbidden": "unknown_field",
@@ -35,11 +33,11 @@ _CODES = {
 
 
 class InvalidData(ValueError):
-    """Data that breaks the rules of its command. errors: at least one, in the order of the model's fields."""
+    """Data that breaks the rules of its command. errors: 1 to 20, in the order of the model's fields."""
 
     def __init__(self, errors: tuple[FieldError, ...]) -> None:
         super().__init__("invalid data")
-        self.errors = errors
+        self.errors = errors[:MOST_ERRORS]
 
 
 def read_data(
@@ -47,7 +45,14 @@ def read_data(
 ) -> CommandData:
     """The checked and normalised data of one command.
 
-    data: JSON values. issued_at: ms since 1970 UTC, what "in the past" refers to; None: now. Raises InvalidData.
+    Args:
+        model: the model of the command's type.
+        data: JSON values.
+        issued_at: ms since 1970 UTC; "in the past" means before its day. None means now.
+        forbid_unknown: whether an unknown field is an error.
+
+    Raises:
+        InvalidData: the data breaks the model's rules, or contains a full card number.
     """
     errors: list[FieldError] = []
     checked = None
@@ -59,8 +64,8 @@ def read_data(
         errors.extend(
             _field_error(problem) for problem in error.errors(include_url=False, include_input=False)
         )
-    exempt = {field.alias for name, field in model.model_fields.items() if name in _EXEMPT}
-    errors.extend(FieldError(path or "data", "card_number") for path in _card_numbers(data, "", exempt))
+    cards = islice(paths_of_card_numbers(data), MOST_ERRORS)
+    errors.extend(FieldError(path or "data", "card_number") for path in cards)
     if errors or checked is None:
         raise InvalidData(tuple(dict.fromkeys(errors)))
     return checked
@@ -70,31 +75,9 @@ def _field_error(problem: Any) -> FieldError:
     kind: str = problem["type"]
     loc: list[str] = [str(part) for part in problem["loc"]]
     if kind == "extra_forbidden":
-        loc[-1] = _shown(loc[-1])
+        loc[-1] = shown(loc[-1])
     if kind in _CODES:
         code = _CODES[kind]
     else:
         code = "wrong_type" if kind.endswith("_type") else kind
     return FieldError(".".join(loc) or "data", code)
-
-
-def _shown(name: str) -> str:
-    """A sender's own field name, unless it might be a value in disguise."""
-    return name if _PLAIN_NAME.fullmatch(name) and not contains_card_number(name) else "?"
-
-
-def _card_numbers(value: object, path: str, exempt: set[str | None]) -> Iterator[str]:
-    """The paths of all strings with a card number; the names of fields are strings too."""
-    if isinstance(value, str):
-        if contains_card_number(value):
-            yield path
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            inside = f"{path}.{_shown(name)}" if path else _shown(name)
-            if contains_card_number(name):
-                yield inside
-            if path or name not in exempt:
-                yield from _card_numbers(item, inside, exempt)
-    elif isinstance(value, list):
-        for place, item in enumerate(value):
-            yield from _card_numbers(item, f"{path}.{place}", exempt)

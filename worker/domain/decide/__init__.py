@@ -1,6 +1,6 @@
-"""What follows from a message, given the customer as they are. Pure: nothing here changes the customer.
+"""Deciders: from the customer's state and a message to the events that follow. Nothing here changes the customer.
 
-An empty result means "already true"; Rejected and DeadLettered mean that the rules forbid it.
+An empty result means that nothing has to change. Rejected and DeadLettered mean that the rules forbid the message.
 """
 
 from worker.domain.decide.commands import claimed_email, decide, released_email

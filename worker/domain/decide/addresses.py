@@ -1,4 +1,4 @@
-"""Delivery addresses: at most ten, no exact duplicate, and whenever there is one, exactly one is the default."""
+"""Delivery addresses: at most ten, no exact duplicate, and exactly one default unless there is none."""
 
 from worker.domain.events import (
     DefaultDeliveryAddressSet,
@@ -16,7 +16,11 @@ MAX_ADDRESSES = 10
 
 
 def add_address(customer: Customer, command: AddDeliveryAddress) -> tuple[Event, ...]:
-    """The first address becomes the default whatever the command says."""
+    """Add an address; () when this command added it before. The first address always becomes the default.
+
+    Raises:
+        Rejected: ADDRESS_EXISTS for an equal address, ADDRESS_LIMIT_REACHED for an eleventh.
+    """
     address_id = derived_id(command.command_id)
     for known in customer.addresses:
         if known.id == address_id:
@@ -31,7 +35,11 @@ def add_address(customer: Customer, command: AddDeliveryAddress) -> tuple[Event,
 
 
 def remove_address(customer: Customer, command: RemoveDeliveryAddress) -> tuple[Event, ...]:
-    """When the default goes, the first one left becomes it."""
+    """Remove an address. When it was the default, the first of the remaining addresses becomes the default.
+
+    Raises:
+        Rejected: ADDRESS_NOT_FOUND.
+    """
     removed = _find(customer, command.address_id)
     left = [address for address in customer.addresses if address is not removed]
     new_default = left[0].id if left and removed.is_default else None
@@ -39,6 +47,7 @@ def remove_address(customer: Customer, command: RemoveDeliveryAddress) -> tuple[
 
 
 def set_default_address(customer: Customer, command: SetDefaultDeliveryAddress) -> tuple[Event, ...]:
+    """Make an address the default; () when it is. Raises Rejected ADDRESS_NOT_FOUND."""
     if _find(customer, command.address_id).is_default:
         return ()
     return (DefaultDeliveryAddressSet(command.address_id),)

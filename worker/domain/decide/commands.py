@@ -1,7 +1,7 @@
 """Commands. The checks come in the contract's order: exists or erased, expectedVersion, already true, the rule.
 
-Whether an email is free is not decided here but by the partition that owns the email: `claimed_email` says which one
-must be claimed before the events may be applied.
+Whether an email is free is not decided here, but by the partition that owns the email. `claimed_email` tells which
+email must be claimed before the events may be applied.
 """
 
 from typing import assert_never
@@ -9,13 +9,15 @@ from typing import assert_never
 from worker.domain.decide.addresses import add_address, remove_address, set_default_address
 from worker.domain.decide.levels import upgrade_membership
 from worker.domain.decide.payments import add_payment_method, remove_payment_method
-from worker.domain.decide.points import redeem_points
+from worker.domain.decide.points import adjust_points, cancel_redemption, redeem_points
 from worker.domain.decide.profile import change_status, erase, register, update_preferences, update_profile
 from worker.domain.events import Event
 from worker.domain.messages import (
     AddDeliveryAddress,
     AddPaymentMethod,
+    AdjustPoints,
     AnyCommand,
+    CancelRedemption,
     ChangeStatus,
     EraseCustomer,
     RedeemPoints,
@@ -35,7 +37,7 @@ from worker.domain.state import Customer, Ledger
 def decide(
     customer: Customer | None, command: AnyCommand, rules: RuleBook, ledger: Ledger
 ) -> tuple[Event, ...]:
-    """The events that the command causes; () when what it asks for is already so. Raises Rejected."""
+    """The events that the command causes; () when its outcome is already true. Raises Rejected."""
     if customer is not None and customer.erased:
         raise Rejected(RejectionCode.CUSTOMER_ERASED)
     if isinstance(command, RegisterCustomer):
@@ -50,7 +52,7 @@ def decide(
 
 
 def claimed_email(customer: Customer | None, command: AnyCommand) -> str | None:
-    """The email to claim before the command's events may be applied, or None. Ask before applying them."""
+    """The email to claim before the command's events may be applied, or None. Call it before they are applied."""
     if isinstance(command, RegisterCustomer):
         return command.email if customer is None else None
     if isinstance(command, UpdateProfile) and customer is not None and command.email != customer.email:
@@ -59,7 +61,7 @@ def claimed_email(customer: Customer | None, command: AnyCommand) -> str | None:
 
 
 def released_email(customer: Customer | None, command: AnyCommand) -> str | None:
-    """The email to release once the command's events are applied, or None. Ask before applying them."""
+    """The email to release once the command's events are applied, or None. Call it before they are applied."""
     if customer is None or customer.erased:
         return None
     if isinstance(command, EraseCustomer):
@@ -98,6 +100,10 @@ def _change(customer: Customer, command: AnyCommand, rules: RuleBook, ledger: Le
             return remove_payment_method(customer, command)
         case RedeemPoints():
             return redeem_points(customer, command, ledger)
+        case CancelRedemption():
+            return cancel_redemption(customer, command, ledger)
+        case AdjustPoints():
+            return adjust_points(customer, command, ledger)
         case UpgradeMembership():
             return upgrade_membership(customer, command, rules, ledger)
         case EraseCustomer():

@@ -1,7 +1,7 @@
-"""What an order is spent as, and what it counts as towards points, levels and VIP.
+"""The spending that an order adds, and the amount that counts towards points, levels and VIP.
 
-It is spent in its own currency. It counts in the currency of its day's rules: with its own amount where they are the
-same, with the converted one where those rules hold a rate, and not at all where they hold none.
+Spending is in the order's own currency. The counted amount is in the currency of its day's rules: the order's amount
+if the currencies are the same, else the converted amount. Without a rate the order does not count.
 """
 
 import msgspec
@@ -9,14 +9,20 @@ import msgspec
 from worker.domain.events import Converted, CustomerSpendingUpdated
 from worker.domain.messages import OrderCompleted
 from worker.domain.rules import RuleSet
-from worker.domain.spending import ANNUAL_DAYS, DAY_MS, annual_at, returned_at
+from worker.domain.spending import ANNUAL_DAYS, DAY_MS, annual_at, recent_from, returned_at
 from worker.domain.state import Customer, Spending
 
 PURCHASE = "PURCHASE"
 
 
 class Counted(msgspec.Struct, frozen=True, gc=False):
-    """Minor units of the rules' currency: of the order, and, with it, of all that counts since ever and in the year."""
+    """The counted amount of an order, and the sums that include it. All are minor units of the rules' currency.
+
+    Attributes:
+        amount: of the order.
+        total: of all orders that count.
+        annual: of the orders that count in the year that ends on the customer's latest order.
+    """
 
     amount: int
     total: int
@@ -26,9 +32,20 @@ class Counted(msgspec.Struct, frozen=True, gc=False):
 def count_order(
     customer: Customer, order: OrderCompleted, rules: RuleSet
 ) -> tuple[CustomerSpendingUpdated, Counted | None]:
-    """The order as spent, and as counted. rules: of its day."""
+    """Compute the spending event of an order and its counted amount.
+
+    Args:
+        customer: the state before the order.
+        order: not counted before.
+        rules: the rule set of the order's day.
+
+    Returns:
+        The event, and the counted amount; None when the rules have no rate for the currency.
+    """
     day, amount, currency = order.occurred_at // DAY_MS, order.amount, order.currency
-    last_day = day if customer.last_order_at is None else max(day, customer.last_order_at // DAY_MS)
+    latest = customer.last_order_at
+    new_day = latest is None or day > latest // DAY_MS
+    last_day = day if latest is None or new_day else latest // DAY_MS
     total, annual = amount, amount if day > last_day - ANNUAL_DAYS else 0
     spending = customer.spending.get(currency)
     returned, in_year_returned = 0, 0
@@ -56,6 +73,8 @@ def count_order(
         returned,
         in_year_returned,
         converted,
+        new_day,
+        new_day or day >= recent_from(customer),
     )
     return spent, counted
 
@@ -74,7 +93,7 @@ def _converted(
 
 
 def _beside(spending: Spending | None, counted: Counted, last_day: int) -> Counted:
-    """With what that spending adds to the totals."""
+    """The counted amount with the totals of `spending` added to its totals."""
     if spending is None:
         return counted
     annual = counted.annual + annual_at(spending, last_day)

@@ -1,8 +1,8 @@
 """Membership levels by lifetime spending. A level never falls.
 
-The level is what the orders would have reached one after the other by `occurredOn`, each judged by the rule set of
-its own day. With one rule set that is the lifetime total; with several, a late order can lift a later set's total. Totals
-are of what counts in a set's currency: spent in it, and converted into it.
+Orders count in the order of `occurredOn`, each by the rule set of its own day. The level is the one that they reach
+together. With one rule set only the lifetime total matters. With several sets, a late order can raise the total of a
+later set. A total is the spending that counts in a set's currency: spent in it, or converted into it.
 """
 
 from worker.domain.decide.counting import Counted
@@ -24,16 +24,25 @@ def level_by_order(
     rules: RuleBook,
     ledger: Ledger,
 ) -> MembershipLevelUpgraded | None:
-    """The upgrade that this order brings to a customer below PLATINUM, if any; one, even when levels are skipped.
+    """The upgrade that this order causes for a customer below PLATINUM.
 
-    rule_set: of the order's day. counted: what the order counts as by it; None when it does not.
+    Args:
+        customer: the state before the order.
+        order: not counted before.
+        counted: the order's amount and totals by `rule_set`; None when the order does not count.
+        rule_set: the set of the order's day.
+        rules: all rule sets, which a late order needs.
+        ledger: holds the days that the customer's row no longer keeps.
+
+    Returns:
+        One event, even when levels are skipped; None when the level stays.
     """
     latest = customer.last_order_at
     if latest is not None and order.occurred_at < latest and rules.on(latest // DAY_MS) is not rule_set:
         level, by = _reached_late(customer, order, rules, ledger)
         total = total_spending(customer, by.currency) + adds(order, rules).get(by.currency, 0)
     elif counted is not None:
-        level, by, total = _level_at(rule_set, counted.total), rule_set, counted.total
+        level, by, total = rule_set.level_at(counted.total), rule_set, counted.total
     else:
         return None
     if RANK[level] <= RANK[customer.level]:
@@ -44,7 +53,11 @@ def level_by_order(
 def upgrade_membership(
     customer: Customer, command: UpgradeMembership, rules: RuleBook, ledger: Ledger
 ) -> tuple[Event, ...]:
-    """By hand, and never down. PLATINUM given by hand makes VIP of who has spent enough."""
+    """Raise the level by hand. PLATINUM also makes the customer VIP if a window of days is full.
+
+    Raises:
+        Rejected: MEMBERSHIP_DOWNGRADE_NOT_ALLOWED for a lower level.
+    """
     old, new = customer.level, command.new_level
     if new == old:
         return ()
@@ -57,27 +70,20 @@ def upgrade_membership(
     return (upgraded,) if vip is None else (upgraded, vip)
 
 
-def _level_at(rule_set: RuleSet, total: int) -> MembershipLevel:
-    level = MembershipLevel.STANDARD
-    for threshold, reached in rule_set.levels:
-        if total < threshold:
-            break
-        level = reached
-    return level
-
-
 def _reached_late(
     customer: Customer, order: OrderCompleted, rules: RuleBook, ledger: Ledger
 ) -> tuple[MembershipLevel, RuleSet]:
-    """The highest level of this and all later days, each at its own set's thresholds, and the set that gave it.
+    """The highest level on the order's day or later, and the set that gave it. Each day uses its own rule set.
 
-    Only what counts in a currency that the order adds to: no other level can have changed.
+    Only currencies that the order adds to are examined, because no other total can have changed.
     """
     first = order.occurred_at // DAY_MS
-    days = by_day(customer, order, first, rules, ledger)
+    last = first if customer.last_order_at is None else max(first, customer.last_order_at // DAY_MS)
+    days = by_day(customer, order, first, last, rules, ledger)
     running = {
         currency: total_spending(customer, currency) + amount - sum(days[currency].values())
         for currency, amount in adds(order, rules).items()
+        if currency in days
     }
     best, by = MembershipLevel.STANDARD, rules.on(first)
     for day in sorted({day for currency in running for day in days[currency]}):
@@ -85,7 +91,7 @@ def _reached_late(
             running[currency] += days[currency].get(day, 0)
         rule_set = rules.on(day)
         if rule_set.currency in running and day in days[rule_set.currency]:
-            level = _level_at(rule_set, running[rule_set.currency])
+            level = rule_set.level_at(running[rule_set.currency])
             if RANK[level] > RANK[best]:
                 best, by = level, rule_set
     return best, by

@@ -1,13 +1,15 @@
-"""Orders: spending, points, level and VIP, in the contract's order. Once per orderId, for ever.
+"""Orders: spending, points, level and VIP, in the contract's order. Each orderId counts once, for ever.
 
-The hot path: an order in the order of time costs the same however many the customer has.
+This is the hot path: the cost of an order that is not late does not grow with the customer's history.
 """
+
+import msgspec
 
 from worker.domain.decide.counting import count_order
 from worker.domain.decide.erased import too_late
 from worker.domain.decide.levels import level_by_order
 from worker.domain.decide.points import earn_points
-from worker.domain.decide.vip import vip_by_order
+from worker.domain.decide.vip import filled_by_order, vip_by_order
 from worker.domain.events import Event
 from worker.domain.messages import OrderCompleted
 from worker.domain.rejections import DeadLettered, DeadLetterReason
@@ -22,7 +24,9 @@ def decide_order(
 ) -> tuple[Event, ...]:
     """The order's events; () when it has counted already.
 
-    Raises DeadLettered when it counted with another amount, or when the customer was erased, whatever counted before.
+    Raises:
+        DeadLettered: CUSTOMER_ERASED, even for an order that has counted; ORDER_CONFLICT when it counted with
+            another amount or currency.
     """
     if customer.erased:
         raise too_late(customer)
@@ -36,6 +40,9 @@ def decide_order(
         )
     rule_set = rules.on(order.occurred_at // DAY_MS)
     spent, counted_as = count_order(customer, order, rule_set)
+    filled = filled_by_order(customer, order, counted_as, rules, ledger)
+    if filled is not customer.filled:
+        spent = msgspec.structs.replace(spent, filled=filled)
     events: list[Event] = [spent]
     if counted_as is not None:
         earned = earn_points(customer, order, counted_as.amount, rule_set)
@@ -48,7 +55,7 @@ def decide_order(
             events.append(upgrade)
             level = upgrade.new_level
     if level is MembershipLevel.PLATINUM:
-        vip = vip_by_order(customer, order, counted_as, rules, ledger)
+        vip = vip_by_order(customer, order, filled, rules, ledger)
         if vip is not None:
             events.append(vip)
     return tuple(events)

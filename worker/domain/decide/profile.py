@@ -1,4 +1,4 @@
-"""Who the customer is: registration, profile, status, preferences, and the end of it all: erasure."""
+"""Personal data of a customer: registration, profile, status, preferences and erasure."""
 
 from worker.domain.events import (
     CustomerCreated,
@@ -37,7 +37,7 @@ _TRANSITIONS = {
 
 
 def register(command: RegisterCustomer) -> tuple[Event, ...]:
-    """As if the email were free."""
+    """The events of a registration. They hold only once the email has been claimed."""
     created = CustomerCreated(
         name=command.name,
         email=command.email,
@@ -56,7 +56,7 @@ def register(command: RegisterCustomer) -> tuple[Event, ...]:
 
 
 def update_profile(customer: Customer, command: UpdateProfile) -> tuple[Event, ...]:
-    """As if the email were free."""
+    """The change of profile; () when nothing differs. A new email holds only once it has been claimed."""
     changed = tuple(
         field for field in ("name", "email", "phone") if getattr(command, field) != getattr(customer, field)
     )
@@ -66,6 +66,7 @@ def update_profile(customer: Customer, command: UpdateProfile) -> tuple[Event, .
 
 
 def change_status(customer: Customer, command: ChangeStatus) -> tuple[Event, ...]:
+    """Move to another status; () when it is the current one. Raises Rejected STATUS_TRANSITION_NOT_ALLOWED."""
     old, new = customer.status, command.new_status
     if new == old:
         return ()
@@ -75,6 +76,7 @@ def change_status(customer: Customer, command: ChangeStatus) -> tuple[Event, ...
 
 
 def update_preferences(customer: Customer, command: UpdatePreferences) -> tuple[Event, ...]:
+    """Change the preferences that the command names; () when none differs."""
     old = customer.preferences
     new = _patched(old, command.preferences)
     if new == old:
@@ -83,12 +85,12 @@ def update_preferences(customer: Customer, command: UpdatePreferences) -> tuple[
 
 
 def erase(command: EraseCustomer) -> tuple[Event, ...]:
-    """Whatever the status is; of an erased customer there is nothing left to erase, and the command is refused."""
+    """Erase a customer of any status. `decide` rejects the command for a customer who is erased already."""
     return (CustomerErased(command.reason),)
 
 
 def _patched(old: Preferences, patch: PreferencesPatch | None) -> Preferences:
-    """old with what the patch names; types and channels once each, in the enums' order."""
+    """The preferences with the fields that the patch names. Types and channels are unique and in the enums' order."""
     if patch is None:
         return old
     types, channels = patch.enabled_types, patch.enabled_channels

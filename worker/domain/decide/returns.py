@@ -1,7 +1,7 @@
-"""Returns: of what is left of one order. Once per returnId, for ever.
+"""Returns: each refunds some of the rest of one order. Each returnId counts once, for ever.
 
-The customer's level, VIP and orderCount stay: they go by an order's full amount. Shown totals and points become those of
-what is left, the points under the rules that the order was earned with.
+The customer's level, VIP and orderCount stay, because they use the full amounts of orders. Displayed totals and points
+become those of the rest of the order. Points use the rule set that the order earned them with.
 """
 
 import msgspec
@@ -22,8 +22,9 @@ def decide_return(
 ) -> tuple[Event, ...] | None:
     """The return's events; () when it has counted already, None when its order has not counted yet.
 
-    Raises DeadLettered when it counted with another amount, is more than is left of the order or in another currency,
-    or when the customer was erased, whatever counted before.
+    Raises:
+        DeadLettered: CUSTOMER_ERASED, even for a return that has counted. RETURN_CONFLICT if it has counted with another
+            amount or currency. RETURN_CONFLICT also if it exceeds the rest of the order, or has another currency.
     """
     if customer.erased:
         raise too_late(customer)
@@ -66,7 +67,10 @@ def _refund(
 def _counts_less(
     customer: Customer, returned: OrderReturned, order: LedgerLine, rules: RuleSet
 ) -> Money | None:
-    """None for an order that counts in its own currency, or not at all."""
+    """How much less the order counts after the return, in the rules' currency.
+
+    None for an order that counts in its own currency, or does not count.
+    """
     left = order.amount - order.returned
     before, after = (rules.counted(each, order.currency) for each in (left, left - returned.amount))
     if order.currency == rules.currency or before is None or after is None:
@@ -75,7 +79,7 @@ def _counts_less(
 
 
 def _earned_with(order: LedgerLine, rules: RuleBook) -> RuleSet:
-    """The set that the order was earned with; where the rules file has lost it, the one that holds on its day now."""
+    """The set that the order earned points with. If the rules file no longer has it, the set of the order's day."""
     return rules.named(order.rules_version) or rules.on(order.occurred_at // DAY_MS)
 
 

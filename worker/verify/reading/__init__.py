@@ -1,0 +1,1 @@
+"""The input of a verification: records of topics and rows of tables, decoded to plain facts."""
