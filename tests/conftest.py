@@ -1,12 +1,49 @@
 """What every test package shares: one real Kafka for the whole session."""
 
 from collections.abc import Iterator
+from urllib import request
 
 import pytest
+import structlog
 
+from api.dispatch import refuse_unreadable
+from worker.app import memory
 from worker.broker import BrokerError, EmbeddedKafka
+from worker.engine import patches
+from worker.engine.patches import assignor, guard, http_server
 
 _TRIES = 3  # two sessions at once may be given the same free port
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of garbage collections, as the worker does. They would hold the loops of tests."""
+    memory.quieten_gc()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patched() -> None:
+    """The libraries, as the worker patches them before it starts.
+
+    Without the watch over aiokafka's tasks: the death of one would end pytest. tests/engine/patches/test_tasks.py plays
+    that in processes of their own.
+    """
+    guard.check()
+    patches.install_clients()
+    assignor.install()
+    http_server.install(refuse_unreadable)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """No test leaves structlog configured: the loggers that were used would keep that for all later tests."""
+    yield
+    assert not structlog.get_config()["cache_logger_on_first_use"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def asked_without_a_proxy() -> None:
+    """urlopen asks this machine directly. It keeps the proxy that the environment had at its first call in a process."""
+    request.install_opener(request.build_opener(request.ProxyHandler({})))
 
 
 @pytest.fixture(scope="session")

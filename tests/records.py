@@ -41,7 +41,7 @@ def read(bootstrap: str, topic: str, isolation: str = "read_committed") -> list[
             "enable.auto.commit": False,
             "isolation.level": isolation,
             "enable.partition.eof": True,
-            "fetch.wait.max.ms": 20,
+            "fetch.wait.max.ms": 5,
         }
     )
     try:
@@ -70,7 +70,7 @@ def end_of(bootstrap: str, topic: str, partition: int) -> int:
 def _until_the_ends(consumer: Any, partitions: int) -> Iterable[Record]:
     ended: set[int] = set()
     while len(ended) < partitions:
-        for message in consumer.consume(5_000, 0.2):
+        for message in consumer.consume(5_000, 0.01):
             error = message.error()
             if error is None:
                 headers = {name: value or b"" for name, value in message.headers() or ()}

@@ -1,4 +1,4 @@
-"""Layers: which package may import which, and that only one module touches private parts of Faust and aiokafka.
+"""Layers: which package may import which, and that one package alone touches private parts of libraries and patches them.
 
 Read from the source, not from what happens to be loaded, so a lazy import inside a function counts too.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.source import parsed
+from worker.engine.patches.table import PATCHES
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("worker", "tables", "agents", "api")
@@ -18,10 +19,12 @@ MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob
 
 OUTER = ("worker.app", "worker.cli")
 FORBIDDEN = {
+    "worker.operations": (*OUTER, "agents", "api"),
     "worker.domain": ("worker", "tables", "agents", "api"),
+    "worker.whatif": (*OUTER, "worker.operations", "agents", "api"),
     "worker.wire": ("worker.engine", "worker.broker", "worker.app", "worker.cli", "tables", "agents", "api"),
-    "worker.engine": ("worker.app", "worker.cli", "tables", "agents", "api"),
-    "worker": (*OUTER, "tables", "agents", "api"),
+    "worker.engine": ("worker.app", "worker.cli", "worker.operations", "tables", "agents", "api"),
+    "worker": (*OUTER, "worker.operations", "tables", "agents", "api"),
     "tables": (*OUTER, "agents", "api"),
     "agents": (*OUTER, "api"),
     "api": (*OUTER, "agents"),
@@ -30,8 +33,8 @@ FORBIDDEN = {
 }
 DOMAIN_MAY_USE = {"msgspec", *sys.stdlib_module_names}
 IMPURE = {"time", "random", "secrets", "os", "socket", "asyncio", "logging", "threading", "subprocess"}
-PRIVATE_PARTS_IN = {ROOT / "worker/engine/hooks.py", ROOT / "worker/engine/fetches.py"}
-GUARDED = ("faust", "mode", "aiokafka")
+PATCHES_IN = ROOT / "worker/engine/patches"
+GUARDED = {each.method.partition(".")[0].partition(":")[0] for each in PATCHES}
 
 
 def name_of(path: Path) -> str:
@@ -68,7 +71,7 @@ def wrong_imports(path: Path) -> list[str]:
 
 
 def from_guarded_libraries(tree: ast.AST) -> set[str]:
-    """Names that this module binds by importing from faust, mode or aiokafka."""
+    """Names that this module binds by importing from libraries that are patched."""
     bound = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -102,14 +105,43 @@ def private_parts(path: Path) -> list[str]:
     return found
 
 
+def patched(path: Path) -> list[str]:
+    """Assignments to what was imported from the guarded libraries, to its attributes and to its items."""
+    tree = parsed(path)
+    bound = from_guarded_libraries(tree)
+    targets = [
+        target
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+    ]
+    return [
+        f"{name_of(path)}:{target.lineno} patches {ast.unparse(target)}"
+        for target in targets
+        if isinstance(target, ast.Attribute | ast.Subscript) and root_of(target) in bound
+    ]
+
+
+def root_of(target: ast.expr) -> str | None:
+    while isinstance(target, ast.Attribute | ast.Subscript):
+        target = target.value
+    return target.id if isinstance(target, ast.Name) else None
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_imports_point_inwards(path):
     assert wrong_imports(path) == []
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if path not in PRIVATE_PARTS_IN], ids=name_of)
-def test_private_parts_of_faust_and_aiokafka_are_touched_in_one_module_only(path):
+@pytest.mark.parametrize("path", [path for path in MODULES if path.parent != PATCHES_IN], ids=name_of)
+def test_libraries_are_patched_and_their_private_parts_touched_in_one_package_only(path):
     assert private_parts(path) == []
+    assert patched(path) == []
+
+
+def test_every_file_of_that_package_has_its_patches_in_the_list():
+    listed = {ROOT / each.where for each in PATCHES}
+    assert {path for path in PATCHES_IN.glob("*.py") if private_parts(path) or patched(path)} <= listed
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "worker/domain").rglob("*.py")), ids=name_of)
@@ -128,7 +160,8 @@ def test_the_check_itself_sees_a_wrong_import(tmp_path, monkeypatch):
     wrong.parent.mkdir(parents=True)
     wrong.write_text(
         "def decide():\n    from worker.settings import Settings\n"
-        "    import faust\n    return faust.App('x')._producer, Settings\n"
+        "    import faust\n    faust.App.topic = None\n    return faust.App('x')._producer, Settings\n"
     )
     assert wrong_imports(wrong) == ["worker.domain.decide:2 imports worker.settings.Settings"]
-    assert private_parts(wrong) == ["worker.domain.decide:4 reaches faust.App('x')._producer"]
+    assert private_parts(wrong) == ["worker.domain.decide:5 reaches faust.App('x')._producer"]
+    assert patched(wrong) == ["worker.domain.decide:4 patches faust.App.topic"]

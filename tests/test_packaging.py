@@ -1,5 +1,6 @@
 """The distribution: what it installs, and that nobody else installs the same names."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,9 @@ from importlib.metadata import distribution, distributions, packages_distributio
 from pathlib import Path
 
 import pytest
+
+from tests.broker.network import HOST, Answer, proxy, repository
+from tests.security.certificates import Authority
 
 ROOT = Path(__file__).parent.parent
 NAME = "customer-context"
@@ -85,3 +89,42 @@ def test_what_the_engine_overrides_is_pinned_to_the_installed_version(name):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     (pinned,) = (line for line in project["dependencies"] if line.partition("=")[0].partition("[")[0] == name)
     assert pinned.endswith(f"=={distribution(name).version}")
+
+
+def test_make_lets_pip_use_the_proxy_the_mirror_and_the_certificate_of_the_environment(tmp_path):
+    asked = []
+
+    def index(path, headers):
+        asked.append(path)
+        return Answer(status=404)  # so that pip ends here
+
+    authority = Authority(tmp_path, "company")
+    _, certificate = authority.issue("mirror", (HOST,))
+    program = tmp_path / "venv" / "bin" / "python"
+    program.parent.mkdir(parents=True)
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    program.chmod(0o755)
+    unwanted = ("PIP_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # requests prefers the two to PIP_CERT
+    with repository(index, certificate) as url, proxy() as company:
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(unwanted)},
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_DRY_RUN": "1",
+            "PIP_RETRIES": "0",
+            "PIP_INDEX_URL": f"{url}/simple",
+            "HTTPS_PROXY": f"http://{company.address}",
+            "https_proxy": f"http://{company.address}",
+            "NO_PROXY": "",
+            "no_proxy": "",
+            "PIP_CERT": str(authority.path),
+        }
+        made = subprocess.run(
+            ["make", f"VENV={tmp_path}/venv", f"{tmp_path}/venv/.installed"],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert set(company.asked) == {url.removeprefix("https://")}
+    assert made.returncode != 0
+    assert asked[:1] == ["/simple/hatchling/"], made.stderr

@@ -34,7 +34,7 @@ def test_without_any_variable_the_contracts_defaults_hold():
     assert settings.public_url(6066) == "http://127.0.0.1:6066"
     assert (settings.replication_factor, settings.redis_url, settings.rules_file) == (None, None, None)
     assert (settings.payment_join, settings.metrics_port, settings.authenticated) == (False, None, False)
-    assert settings.standby_replicas == 1
+    assert (settings.standby_replicas, settings.desk) == (1, True)
     assert (settings.log_format, settings.log_level) == (None, "info")
     assert settings.kafka_client("h:1") == {"bootstrap_servers": "h:1", "security_protocol": "PLAINTEXT"}
 
@@ -53,10 +53,54 @@ def test_an_empty_variable_counts_as_unset(monkeypatch):
         ("STANDBY_REPLICAS", "-1", "CUSTOMER_CONTEXT_STANDBY_REPLICAS: input should be greater than"),
         ("WEB_PORT", "65536", "CUSTOMER_CONTEXT_WEB_PORT: input should be less than or equal to 65535"),
         ("STORE", "sqlite", "CUSTOMER_CONTEXT_STORE: input should be 'rocksdb' or 'memory'"),
-        ("PAYMENT_JOIN", "true", "CUSTOMER_CONTEXT_PAYMENT_JOIN: say on or off"),
+        ("PAYMENT_JOIN", "true", "CUSTOMER_CONTEXT_PAYMENT_JOIN: use on or off"),
+        (
+            "TYPE_ALIASES",
+            "a=b=OrderCompletedEvent",
+            "CUSTOMER_CONTEXT_TYPE_ALIASES: pair 1 is not ALIAS=Type",
+        ),
+        ("TYPE_ALIASES", "a=OrderCompletedEvent,", "CUSTOMER_CONTEXT_TYPE_ALIASES: pair 2 is not ALIAS=Type"),
+        (
+            "TYPE_ALIASES",
+            "a=Order",
+            "CUSTOMER_CONTEXT_TYPE_ALIASES: pair 1 names a type that the worker does not",
+        ),
+        ("TYPE_ALIASES", "a=CustomerCreatedEvent", "CUSTOMER_CONTEXT_TYPE_ALIASES: pair 1 names a type that"),
+        (
+            "TYPE_ALIASES",
+            "a=UpdateProfile,OrderReturnedEvent=OrderCompletedEvent",
+            "CUSTOMER_CONTEXT_TYPE_ALIASES: pair 2 has an alias that is a type of the contract itself",
+        ),
+        (
+            "TYPE_ALIASES",
+            "a=UpdateProfile, a=UpdateProfile",
+            "CUSTOMER_CONTEXT_TYPE_ALIASES: pair 2 has an alias that an earlier pair has",
+        ),
+        (
+            "TYPE_ALIASES",
+            f"{'a' * 201}=UpdateProfile",
+            "CUSTOMER_CONTEXT_TYPE_ALIASES: pair 1 has an alias with more than 200 characters",
+        ),
+        (
+            "TYPE_ALIASES",
+            ",".join(f"a{n}=UpdateProfile" for n in range(101)),
+            "CUSTOMER_CONTEXT_TYPE_ALIASES: give at most 100 aliases",
+        ),
+        ("DESK", "no", "CUSTOMER_CONTEXT_DESK: use on or off"),
         ("TOPIC_PREFIX", "a b", "CUSTOMER_CONTEXT_TOPIC_PREFIX: use letters, digits, dots"),
         ("BOOTSTRAP_SERVERS", "kafka", "CUSTOMER_CONTEXT_BOOTSTRAP_SERVERS: give host:port"),
         ("ADVERTISED_URL", "worker-1", "CUSTOMER_CONTEXT_ADVERTISED_URL: give a URL such as"),
+        ("KAFKA_MIRROR", "nexus.example.com", "CUSTOMER_CONTEXT_KAFKA_MIRROR: give a URL such as"),
+        (
+            "KAFKA_MIRROR",
+            "https://ada:se/cret@nexus.example.com",
+            "CUSTOMER_CONTEXT_KAFKA_MIRROR: give a URL",
+        ),
+        (
+            "KAFKA_MIRROR",
+            "https://nexus.example.com:port",
+            "CUSTOMER_CONTEXT_KAFKA_MIRROR: give a URL such as",
+        ),
         ("REDIS_URL", "localhost:6379", "CUSTOMER_CONTEXT_REDIS_URL: give a URL such as"),
         ("RULES_FILE", "/nowhere/rules.toml", "CUSTOMER_CONTEXT_RULES_FILE: there is no such file"),
         ("LOG_FORMAT", "xml", "CUSTOMER_CONTEXT_LOG_FORMAT: input should be 'console' or 'json'"),
@@ -68,6 +112,17 @@ def test_a_wrong_value_is_named_in_one_line(monkeypatch, name, value, sentence):
         load(monkeypatch, **{name: value})
     assert str(refused.value).startswith(sentence)
     assert "\n" not in str(refused.value)
+
+
+def test_aliases_of_types_reach_whatever_reads_inputs(monkeypatch):
+    settings = load(
+        monkeypatch, TYPE_ALIASES=" com.shop.Order = OrderCompletedEvent,com.shop.Bye=EraseCustomer"
+    )
+    assert settings.catalogue().type_aliases == {
+        "com.shop.Order": "OrderCompletedEvent",
+        "com.shop.Bye": "EraseCustomer",
+    }
+    assert load(monkeypatch, TYPE_ALIASES="").catalogue().type_aliases == {}
 
 
 def test_every_wrong_field_is_told_at_once(monkeypatch):
@@ -107,6 +162,7 @@ def test_secrets_appear_neither_in_messages_nor_in_the_settings_text(monkeypatch
     for name in ("AUTH_JWT_SECRET", "KAFKA_SASL_PASSWORD"):
         monkeypatch.setenv(f"CUSTOMER_CONTEXT_{name}", SECRET)
     monkeypatch.setenv("CUSTOMER_CONTEXT_REDIS_URL", f"redis://:{SECRET}@h/0")
+    monkeypatch.setenv("CUSTOMER_CONTEXT_KAFKA_MIRROR", f"https://ada:{SECRET}@h/maven")
     with pytest.raises(ConfigurationError) as refused:
         load_settings()
     assert SECRET not in str(refused.value)
@@ -156,6 +212,9 @@ def test_a_file_that_is_no_certificate_is_told_without_its_content(monkeypatch, 
         ({"KAFKA_SASL_USERNAME": "u"}, "need CUSTOMER_CONTEXT_KAFKA_SECURITY_PROTOCOL"),
         ({"KAFKA_SECURITY_PROTOCOL": "SSL", "BOOTSTRAP_SERVERS": ""}, "the embedded Kafka is plaintext"),
         ({"AUTH_AUDIENCE": "a"}, "need CUSTOMER_CONTEXT_AUTH_JWT_SECRET"),
+        ({"KAFKA_REQUEST_TIMEOUT_S": "45"}, "must be less than CUSTOMER_CONTEXT_BATCH_DEADLINE_S"),
+        ({"BATCH_DEADLINE_S": "60"}, "that less than CUSTOMER_CONTEXT_TRANSACTION_TIMEOUT_S"),
+        ({"TRANSACTION_TIMEOUT_S": "30"}, "that less than CUSTOMER_CONTEXT_TRANSACTION_TIMEOUT_S"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(monkeypatch, variables, sentence):

@@ -65,7 +65,7 @@ def test_an_email_of_the_customers_own_partition_is_decided_in_the_transaction_o
     home = world.routing.home("c1")[0]
     email = world.email("a", "c1", here=True)
     world.register("c1", email=email)
-    world.turn(home)
+    world.one_batch(home)
     assert world.results("c1")[0]["outcome"] == "APPLIED"
     world.register("c2", email=email)
     world.run()
@@ -80,7 +80,7 @@ def test_an_email_of_the_customers_own_partition_is_decided_in_the_transaction_o
 def test_an_email_of_another_partition_is_decided_there():
     world = World(max_batch=1)
     world.register("c1", email=world.email("a", "c1", here=False))
-    world.turn(world.routing.home("c1")[0])
+    world.one_batch(world.routing.home("c1")[0])
     assert world.results("c1") == []
     world.run()
     assert world.results("c1")[0]["outcome"] == "APPLIED"
@@ -100,7 +100,7 @@ def test_commands_behind_a_pending_claim_wait_and_keep_their_order():
         ("u2", "APPLIED", 4),
     ]
     row = world.row("c1")
-    assert (row.pending, row.queued, world.customer("c1").email) == (None, 0, "c@example.com")
+    assert (row.pending_claim, row.queued, world.customer("c1").email) == (None, 0, "c@example.com")
 
 
 @pytest.mark.parametrize("here", [True, False])
@@ -154,7 +154,7 @@ def test_the_expected_version_is_checked_when_the_command_arrives_not_when_its_e
     world.run()
     data = {"name": "B", "email": world.email("b", "c1", here=False), "phone": None}
     world.command("UpdateProfile", "c1", "u1", data, expectedVersion=1)
-    world.turn(world.routing.home("c1")[0])
+    world.one_batch(world.routing.home("c1")[0])
     world.order("c1", "o1", "10.00")
     world.run()
     assert world.results("c1")[1]["outcome"] == "APPLIED"

@@ -70,7 +70,7 @@ def test_nothing_personal_stays_in_any_table():
     erase(world)
     assert not [personal for personal in PERSONAL if personal in stored(world)]
     row = world.row("c1")
-    assert (row.email_claim, row.pending, row.queued, row.waiting) == (None, None, 0, 0)
+    assert (row.email_claim, row.pending_claim, row.queued, row.waiting) == (None, None, 0, 0)
     assert world.customer("c1").points == 60
 
 
@@ -195,7 +195,7 @@ def test_a_registration_its_waiting_orders_and_an_erasure_in_one_queue():
 def test_a_crash_before_the_commit_of_an_erasure_leaves_it_to_be_done_once():
     world = known()
     world.command("EraseCustomer", "c1", "erase", {"reason": "asked for"})
-    world.turn(world.routing.home("c1")[0], crash=True)
+    world.one_batch(world.routing.home("c1")[0], crash=True)
     assert not world.customer("c1").erased
     world.run()
     assert world.types("c1").count("CustomerErasedEvent") == 1

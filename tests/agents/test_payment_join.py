@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from agents.purchases import MAX_WAITING
+from agents.parking.bounds import BOUNDS
 from tables import order_index, waiting
 from tables.order_index import ORDER_INDEX, IndexedOrder
 from tables.rows import Committed
 from tests.agents.world import PARTITIONS, World
-from worker.engine.unit import Record
+from worker.engine.unit import InputRecord
 
 
 def joining(seed: int = 0, max_batch: int = 100) -> World:
@@ -21,7 +21,7 @@ def indexed(world: World, order_id: str) -> IndexedOrder:
     return order_index.read(Committed(world.stores[world.routing.home(order_id)[0]]), order_id)
 
 
-def waiting_payments(world: World, order_id: str) -> dict[str, waiting.Source]:
+def waiting_payments(world: World, order_id: str) -> dict[str, InputRecord]:
     rows = Committed(world.stores[world.routing.home(order_id)[0]])
     return dict(waiting.scan(rows, waiting.of_order(order_id), waiting.PAYMENT))
 
@@ -63,7 +63,7 @@ def test_however_partitions_take_turns_each_payment_counts_once(seed):
         for _ in range(2):
             world.payment_of_order(order, f"p{number}", "10.00", world.random.randrange(PARTITIONS))
         for _ in range(world.random.randrange(4)):
-            world.turn(world.random.randrange(PARTITIONS), crash=world.random.random() < 0.2)
+            world.one_batch(world.random.randrange(PARTITIONS), crash=world.random.random() < 0.2)
     for number in range(4):
         world.register(f"c{number}")
     world.run()
@@ -160,9 +160,30 @@ def test_another_amount_is_a_conflict_while_the_customer_is_unknown_and_when_it_
     assert paid(world, "c1") == (1, {"USD": 1_000})
 
 
+def test_a_payment_that_waits_is_not_overtaken_by_one_with_its_id_when_the_order_comes():
+    world = joining(max_batch=1)
+    home = world.routing.home("o1")[0]
+    count = 3 * BOUNDS.step_inputs + 2  # the two later payments come while steps are left
+    for number in range(count):
+        world.payment_of_order("o1", f"p{number}", "1.00")
+    world.register("c1")
+    world.run()
+    world.order("c1", "o1", "1.00")
+    while indexed(world, "o1").customer_id is None:
+        world.one_batch(world.routing.home("c1")[0])
+        world.one_batch(home)
+    last = "p0"  # of one time, the greater id goes on first
+    assert last in waiting_payments(world, "o1")
+    wrong = world.payment_of_order("o1", last, "2.00", home)
+    world.payment_of_order("o1", last, "1.00", home)
+    world.run()
+    assert dead_letters(world) == [("PAYMENT_CONFLICT", wrong.value)]
+    assert paid(world, "c1") == (count, {"USD": count * 100})
+
+
 def test_at_most_a_thousand_payments_wait_for_an_order():
     world = joining()
-    for number in range(MAX_WAITING + 1):
+    for number in range(BOUNDS.waiting + 1):
         last = world.payment_of_order("o1", f"p{number}", "1.00")
     world.payment_of_order("o2", "p", "1.00")
     world.run()
@@ -172,7 +193,7 @@ def test_at_most_a_thousand_payments_wait_for_an_order():
     world.order("c1", "o1", "1.00")
     world.order("c1", "o2", "1.00")
     world.run()
-    assert paid(world, "c1") == (MAX_WAITING + 1, {"USD": (MAX_WAITING + 1) * 100})
+    assert paid(world, "c1") == (BOUNDS.waiting + 1, {"USD": (BOUNDS.waiting + 1) * 100})
 
 
 def test_payments_of_an_erased_customer_are_dead_letters_and_the_index_keeps_ids_alone():
@@ -188,7 +209,7 @@ def test_payments_of_an_erased_customer_are_dead_letters_and_the_index_keeps_ids
     assert indexed(world, "o1") == IndexedOrder("c1")
 
 
-def source_of(letter: Record) -> tuple[bytes, ...]:
+def source_of(letter: InputRecord) -> tuple[bytes | None, ...]:
     headers = dict(letter.headers)
     return tuple(headers[name] for name in ("dlq-topic", "dlq-partition", "dlq-offset"))
 

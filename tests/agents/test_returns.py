@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from agents.purchases import MAX_WAITING
+from agents.parking.bounds import BOUNDS
 from tables import waiting
 from tables.rows import Committed
 from tests.agents.world import World
@@ -158,7 +158,7 @@ def test_a_profile_change_leaves_waiting_returns_waiting():
 
 def test_the_thousand_and_first_waiting_return_of_a_known_customer_is_a_dead_letter():
     world = known()
-    for n in range(MAX_WAITING + 1):
+    for n in range(BOUNDS.waiting + 1):
         world.returned("c1", f"b{n}", "o2", "0.01")
     world.run()
     assert reasons(world) == ["WAITING_LIMIT"]
@@ -199,7 +199,7 @@ def test_a_crash_before_the_commit_leaves_order_and_return_to_be_done_once():
     world.returned("c1", "b1", "o2", "1.00")
     world.run()
     world.order("c1", "o2", "10.00")
-    world.turn(world.routing.home("c1")[0], crash=True)
+    world.one_batch(world.routing.home("c1")[0], crash=True)
     assert waits(world) == ["b1"]
     world.run()
     assert (waits(world), net_total(world.customer("c1"), "USD")) == ([], 3_400)

@@ -1,26 +1,28 @@
 """A simulated Kafka for the processor: real codecs, tables, domain and agents; only the log and the clock are made up.
 
-`World.run` gives partitions turns until nothing is left to read. A turn is what the engine does: take records, process
-them in a unit of work, then append what it sends and write what it changes, all or nothing.
+`World.run` serves the partitions until nothing is left to read. It does what the engine does: it takes records and
+processes them in a unit of work. Then it appends what the unit sends and writes what it changes, all or nothing.
 """
 
 import json
 import random
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 from aiokafka.partitioner import murmur2
 
-from agents.batch import Routing
+from agents.batch import Batch
+from agents.parking.bounds import BOUNDS, Bounds
 from agents.processor import Processor
+from agents.routing import Routing
 from tables import customers
 from tables.rows import Committed
 from worker.domain.rules import DEFAULT_RULES, RuleBook
 from worker.domain.state import Customer, CustomerRow
-from worker.engine.partition import POSITIONS
 from worker.engine.store import MemoryStore
-from worker.engine.unit import Record, Unit
-from worker.topics import Catalogue
+from worker.engine.unit import MORE, POSITIONS, InputRecord, Unit
+from worker.kafka.topics import Catalogue
 from worker.wire.email import email_hash
 
 PARTITIONS = 4
@@ -36,17 +38,33 @@ class World:
         rules: RuleBook | None = None,
         max_batch: int = 100,
         payment_join: bool = False,
+        bounds: Bounds = BOUNDS,
+        type_aliases: dict[str, str] | None = None,
     ) -> None:
         self.random = random.Random(seed)
-        self.catalogue = Catalogue(partitions=PARTITIONS, payment_join=payment_join)
+        self.catalogue = Catalogue(
+            partitions=PARTITIONS, payment_join=payment_join, type_aliases=type_aliases
+        )
         self.routing = Routing(self.catalogue, PARTITIONS)
-        self.logs: dict[tuple[str, int], list[Record]] = defaultdict(list)
+        self.logs: dict[tuple[str, int], list[InputRecord]] = defaultdict(list)
         self.stores = [MemoryStore() for _ in range(PARTITIONS)]
         self.positions: dict[tuple[str, int], int] = defaultdict(int)
+        self.more: list[dict[str, None]] = [
+            {} for _ in range(PARTITIONS)
+        ]  # all that turns leave for each other
         self.now = START
+        self.fails: Callable[[InputRecord], bool] = lambda record: (
+            False
+        )  # whether the worker itself fails on it
+        self.bare = False  # and on its dead letter
+        self.committed: Callable[[Batch], None] = lambda batch: None  # called after each commit
         self._max_batch = max_batch
         self._process = Processor(
-            self.routing, rules or RuleBook((DEFAULT_RULES,)), lambda *_: None, clock=lambda: self.now
+            self.routing,
+            rules or RuleBook((DEFAULT_RULES,)),
+            lambda batch, *_: self.committed(batch),
+            clock=lambda: self.now,
+            bounds=bounds,
         )
         self._inputs = [topic.name for topic in self.catalogue.consumed]
 
@@ -58,8 +76,8 @@ class World:
         value: Any,
         key: str | bytes | None = None,
         partition: int | None = None,
-        headers: tuple[tuple[str, bytes], ...] = (),
-    ) -> Record:
+        headers: tuple[tuple[str, bytes | None], ...] = (),
+    ) -> InputRecord:
         """Append to a log. value: bytes, None, or something to encode as JSON; partition: murmur2 of the key if None."""
         raw_key = key.encode() if isinstance(key, str) else key
         raw = value if value is None or isinstance(value, bytes) else json.dumps(value).encode()
@@ -125,7 +143,14 @@ class World:
         }
         self.produce(self.routing.returns, value, customer_id)
 
-    def payment(self, customer_id: str, payment_id: str, amount: str, key: str | None = None) -> None:
+    def payment(
+        self,
+        customer_id: str,
+        payment_id: str,
+        amount: str,
+        key: str | None = None,
+        on: str = "2026-11-01T12:00:00Z",
+    ) -> None:
         """Produce a PaymentCompletedEvent."""
         value = {
             "eventId": f"e-{payment_id}",
@@ -133,13 +158,13 @@ class World:
             "orderId": f"o-{payment_id}",
             "customerId": customer_id,
             "amount": {"amount": amount, "currency": "USD"},
-            "occurredOn": "2026-11-01T12:00:00Z",
+            "occurredOn": on,
         }
         self.produce(self.routing.payments, value, key or customer_id)
 
     def payment_of_order(
         self, order_id: str, payment_id: str, amount: str, partition: int | None = None
-    ) -> Record:
+    ) -> InputRecord:
         """Produce a PaymentCompletedEvent that names no customer, keyed by its order."""
         value = {
             "eventId": f"e-{payment_id}",
@@ -159,41 +184,59 @@ class World:
     # -- what the worker does
 
     def run(self) -> "World":
-        """Turns until nothing is left to read."""
-        while ready := [p for p in range(PARTITIONS) if self._unread(p)]:
-            self.turn(self.random.choice(ready))
+        """Process batches until nothing is left to read."""
+        while ready := [p for p in range(PARTITIONS) if self._unread(p) or self.more[p]]:
+            self.one_batch(self.random.choice(ready))
         return self
 
-    def turn(self, partition: int, crash: bool = False) -> None:
+    def one_batch(self, partition: int, crash: bool = False) -> None:
         """One batch of a partition. crash: die before the commit, so that nothing of it remains."""
+        if self.more[partition] and not crash:
+            self.go_on(partition)
         records = self._take(partition)
-        unit = Unit(partition, self.stores[partition])
+        unit = Unit(partition, self.stores[partition], {MORE: self.more[partition]})
         work = self._process(unit)
-        work.take(records)
+        for record in records:
+            if self.fails(record):
+                work.fail(record, "3 failures alone: LookupError", bare=self.bare)
+            else:
+                work.take([record])
         committed = work.finish()
         for record in records:
             unit.put(POSITIONS, record.topic.encode(), b"%d" % (record.offset + 1))
         if crash:
+            self.more[partition] = {}
             return
         self._commit(unit)
         for record in records:
             self.positions[record.topic, partition] = record.offset + 1
         committed()
 
+    def go_on(self, partition: int) -> None:
+        """A step of what former inputs left to do."""
+        unit = Unit(partition, self.stores[partition], {MORE: self.more[partition]})
+        work = self._process(unit)
+        work.go_on()
+        committed = work.finish()
+        self._commit(unit)
+        committed()
+
     def sweep(self, crash: bool = False) -> list[int]:
-        """One sweep of every partition. Returns how many rows each step ended. crash: as of a turn."""
+        """One sweep of every partition. Returns how many rows each step ended. crash: as of one_batch."""
         steps = []
         for partition in range(PARTITIONS):
-            kept: dict[str, Any] = {}
+            carried: dict[str, Any] = {MORE: {} if crash else self.more[partition]}
             last = False
             while not last:
-                unit = Unit(partition, self.stores[partition], kept)
+                unit = Unit(partition, self.stores[partition], carried)
                 last, committed = self._process.sweep(unit)
                 ended = [row for rows in unit.changes.values() for row in rows.values() if row is None]
                 steps.append(len(ended))
                 if committed is not None and not crash:
                     self._commit(unit)
                     committed()
+                while carried[MORE] and not crash:
+                    self.go_on(partition)
         return steps
 
     # -- what can be seen
@@ -202,7 +245,7 @@ class World:
         """Values of a topic as JSON, per partition in log order."""
         return [json.loads(record.value or b"null") for record in self.records(topic)]
 
-    def records(self, topic: str) -> list[Record]:
+    def records(self, topic: str) -> list[InputRecord]:
         return [record for number in range(PARTITIONS) for record in self.logs[topic, number]]
 
     def events(self, customer_id: str) -> list[Any]:
@@ -215,9 +258,12 @@ class World:
         found = self.published(self.routing.results)
         return [r for r in found if customer_id in (None, r["customerId"])]
 
-    def dead_letters(self) -> list[tuple[str, Record]]:
+    def dead_letters(self) -> list[tuple[str, InputRecord]]:
         """(reason, record) of every dead letter."""
-        return [(dict(r.headers)["dlq-reason"].decode(), r) for r in self.records(self.routing.dead_letters)]
+        return [
+            ((dict(r.headers)["dlq-reason"] or b"").decode(), r)
+            for r in self.records(self.routing.dead_letters)
+        ]
 
     def row(self, customer_id: str) -> CustomerRow:
         rows = Committed(self.stores[self.routing.home(customer_id)[0]])
@@ -234,8 +280,8 @@ class World:
             self.positions[topic, partition] < len(self.logs[topic, partition]) for topic in self._inputs
         )
 
-    def _take(self, partition: int) -> list[Record]:
-        taken: list[Record] = []
+    def _take(self, partition: int) -> list[InputRecord]:
+        taken: list[InputRecord] = []
         for topic in self.random.sample(self._inputs, len(self._inputs)):
             at = self.positions[topic, partition]
             taken += self.logs[topic, partition][at : at + self.random.randint(1, self._max_batch)]
@@ -245,7 +291,7 @@ class World:
         for (topic, number), outgoing in unit.outbox.items():
             for record in outgoing:
                 self._append(topic, number, record.key, record.value, tuple(record.headers))
-        self.stores[unit.partition].write({table.mark: rows for table, rows in unit.changes.items()}, {})
+        self.stores[unit.partition].write(unit.rows_to_write(), {})
         self.now += 0.01
 
     def _append(
@@ -254,8 +300,8 @@ class World:
         partition: int,
         key: bytes | None,
         value: bytes | None,
-        headers: tuple[tuple[str, bytes], ...],
-    ) -> Record:
+        headers: tuple[tuple[str, bytes | None], ...],
+    ) -> InputRecord:
         log = self.logs[topic, partition]
-        log.append(Record(topic, partition, len(log), int(self.now * 1000), key, value, headers))
+        log.append(InputRecord(topic, partition, len(log), int(self.now * 1000), key, value, headers))
         return log[-1]

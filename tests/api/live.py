@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -21,13 +22,23 @@ _PROBES = 24  # enough to meet every partition
 class LiveApi(Installation):
     """An installation whose workers also get these settings, and whose HTTP addresses are known."""
 
-    def __init__(self, bootstrap: str, folder: Path, settings: Mapping[str, str] | None = None) -> None:
-        self._settings = settings or {}
+    def __init__(
+        self,
+        bootstrap: str,
+        folder: Path,
+        settings: Mapping[str, str] | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.settings = settings or {}
+        self._tls = tls
+        self.headers: Mapping[
+            str, str
+        ] = {}  # of the requests that ask whether all is settled, such as a token
         super().__init__(bootstrap, folder)
 
     def environment(self, name: str) -> Mapping[str, str]:
         """That of every installation, with these settings too."""
-        own = {f"CUSTOMER_CONTEXT_{key}": value for key, value in self._settings.items()}
+        own = {f"CUSTOMER_CONTEXT_{key}": value for key, value in self.settings.items()}
         return {**super().environment(name), **own}
 
     def url(self, worker: Supervised) -> str:
@@ -41,10 +52,15 @@ class LiveApi(Installation):
         await self.settled()
         return workers
 
+    def session(self) -> aiohttp.ClientSession:
+        """A client of these workers."""
+        connector = aiohttp.TCPConnector(ssl=self._tls or True)
+        return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=5))
+
     async def settled(self) -> None:
         """Returns once each worker is ready and every partition has exactly one owner."""
         deadline = time.monotonic() + _SETTLED_SECONDS
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+        async with self.session() as session:
             while not await self._is_settled(session):
                 assert time.monotonic() < deadline, "\n".join(each.end_of_log for each in self.workers)
                 await asyncio.sleep(0.2)
@@ -52,20 +68,19 @@ class LiveApi(Installation):
     async def _is_settled(self, session: aiohttp.ClientSession) -> bool:
         try:
             urls = [self.url(worker) for worker in self.workers]
-            ready = [await _status(session, f"{url}/health/ready") for url in urls]
+            ready = [await self._status(session, f"{url}/health/ready") for url in urls]
             # An owner says that it knows no such customer; another worker, asked not to forward, says 503.
             owners = [
-                [await _status(session, f"{url}{CUSTOMERS}/probe-{number}") for url in urls]
+                [await self._status(session, f"{url}{CUSTOMERS}/probe-{number}") for url in urls]
                 for number in range(_PROBES)
             ]
         except (aiohttp.ClientError, TimeoutError, IndexError):  # not listening, or not even logging yet
             return False
         return set(ready) == {200} and all(each.count(404) == 1 for each in owners)
 
-
-async def _status(session: aiohttp.ClientSession, url: str) -> int:
-    async with session.get(url, headers={"X-Customer-Context-Hop": "1"}) as answer:
-        return answer.status
+    async def _status(self, session: aiohttp.ClientSession, url: str) -> int:
+        async with session.get(url, headers={"X-Customer-Context-Hop": "1", **self.headers}) as answer:
+            return answer.status
 
 
 async def eventually(holds: Callable[[], Awaitable[Any]], seconds: float = 20.0) -> Any:

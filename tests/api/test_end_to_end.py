@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import pytest
 
 from tests.api.live import CUSTOMERS, SESSION_SECONDS, LiveApi, Reads, eventually
 from tests.api.redis_server import RedisServer
-from tests.integration.installation import order
+from tests.integration.installation import Message, order
 from tests.supervised import Supervised
 
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "5")
@@ -101,7 +102,41 @@ async def test_after_a_write_every_read_on_every_worker_sees_it(
     assert owners == {0, 1}
 
 
-async def test_orders_become_points_that_can_be_redeemed(
+async def test_the_desks_of_all_workers_count_every_customer_once_and_each_shows_every_dead_letter(
+    live: LiveApi, session: aiohttp.ClientSession
+) -> None:
+    urls = [live.url(worker) for worker in live.workers]
+
+    async def page(url: str) -> str:
+        async with session.get(url) as answer:
+            assert answer.status == 200
+            return await answer.text()
+
+    async def customers() -> int | None:
+        """The customers of both boards together; None while one of them is still counting."""
+        pages = [await page(f"{url}/desk") for url in urls]
+        found = [re.search(r"Customers here</dt><dd>([0-9,]+)<", each) for each in pages]
+        if any("Still counting" in each for each in pages):
+            return None
+        return sum(int(each[1].replace(",", "")) for each in found if each)
+
+    ids = [await register(session, urls[number % 2]) for number in range(8)]
+    live.send([Message("order.completed", ids[0].encode(), b"{}")])
+    registered = sum(not each.get("erased") for each in live.customers().values())
+
+    async def shown() -> bool:
+        boards = [await page(f"{url}/desk") for url in urls]
+        letters = [await page(f"{url}/desk/dead-letters") for url in urls]
+        return (
+            await customers() == registered
+            and all(ids[0] in each for each in letters)
+            and any(ids[-1] in each for each in boards)
+        )
+
+    await eventually(shown)
+
+
+async def test_orders_become_points_that_can_be_redeemed_given_back_and_adjusted_on_any_worker(
     live: LiveApi, session: aiohttp.ClientSession
 ) -> None:
     url = live.url(live.workers[0])
@@ -118,6 +153,17 @@ async def test_orders_become_points_that_can_be_redeemed(
         assert answer.status == 201
     shown = await get(session, points)
     assert (shown["balance"], [line["type"] for line in shown["ledger"]].count("REDEEM")) == (7, 1)
+    others = f"{live.url(live.workers[1])}{CUSTOMERS}/{customer_id}/reward-points"
+    async with session.post(f"{others}/redemptions/r-1/cancellation", json={"reason": "failed"}) as answer:
+        assert (answer.status, (await answer.json())["balance"]) == (200, 12)
+    body = {"points": -2, "reason": "counted twice", "adjustmentId": "a-1"}
+    async with session.post(f"{others}/adjustments", json=body) as answer:
+        assert (answer.status, (await answer.json())["lifetimeAdjusted"]) == (201, -2)
+    for url_of_points in (points, others):
+        first = await get(session, f"{url_of_points}/history?limit=3")
+        rest = await get(session, f"{url_of_points}/history?limit=3&before={first['next']}")
+        kinds = [line["type"] for line in (*first["entries"], *rest["entries"])]
+        assert (kinds, rest["next"]) == (["ADJUST", "RESTORE", "REDEEM", "EARN"], None)
     assert (await get(session, f"{url}{CUSTOMERS}/{customer_id}"))["totalSpending"]["amount"] == "129.90"
 
 

@@ -20,6 +20,8 @@ WRITES: tuple[tuple[str, str, Any], ...] = (
     ("DELETE", "/addresses/a", None),
     ("PUT", "/addresses/a/default", None),
     ("POST", "/reward-points/redemptions", {"points": 1, "reason": "x", "redemptionId": "r"}),
+    ("POST", "/reward-points/redemptions/r/cancellation", {"reason": "x"}),
+    ("POST", "/reward-points/adjustments", {"points": 1, "reason": "x", "adjustmentId": "a"}),
     ("POST", "/payment-methods", {"type": "GIFT_CARD", "last4": "1234"}),
     ("DELETE", "/payment-methods/p", None),
 )
@@ -57,6 +59,14 @@ async def test_the_reason_is_the_bodys_or_that_it_was_asked_for(client: Client, 
     said = [record["received"].command for record in world.records]
     reasons = [command.reason for command in said if hasattr(command, "reason")]
     assert reasons == [REASON_OF_ERASURE, "left us"]
+
+
+@pytest.mark.parametrize("body", [b"null", b" null\n"])
+async def test_a_body_that_is_null_is_no_body(client: Client, world: World, body: bytes) -> None:
+    one = f"{CUSTOMERS}/{await registered(client)}"
+    answer = await client.delete(one, data=body, headers={"Content-Type": "application/json"})
+    assert answer.status == 204
+    assert world.records[-1]["received"].command.reason == REASON_OF_ERASURE
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from api import read_copy
 from api.read_copy import Copied, ReadCopy
 from tests.api.conftest import ANN, CUSTOMERS, Client, Serve, problem, registered
-from tests.api.in_memory import InMemoryGateway, World
+from tests.api.in_memory import RULES, InMemoryGateway, World
 from tests.api.redis_server import RedisServer
 from worker.domain.state import Customer
 from worker.wire.email import email_hash
@@ -229,7 +228,7 @@ async def test_many_changes_of_one_customer_are_written_once(world: World, redis
     gateway = InMemoryGateway(world)
     gateway.own()
     world.customers["c"] = Customer(id="c", name="X", email="x@example.com", version=1)
-    kept = ReadCopy(redis.url, "app", gateway, "USD")
+    kept = ReadCopy(redis.url, "app", gateway, RULES)
     async with kept.running():
         await eventually(lambda: redis.client.hget("app:copy:c", "v") == "1")
         before = redis.client.info("commandstats")["cmdstat_eval"]["calls"]
@@ -237,16 +236,15 @@ async def test_many_changes_of_one_customer_are_written_once(world: World, redis
             world.order("c", f"o-{number}", 1_000)
         await eventually(lambda: redis.client.hget("app:copy:c", "v") == "1001")
         assert redis.client.info("commandstats")["cmdstat_eval"]["calls"] - before <= 2
-        assert await kept.read("c", Copied.REWARD_POINTS) is not None
+        assert await kept.read("c", Copied.REWARD_POINTS, Copied.HISTORY) is not None
 
 
 async def test_more_changes_than_can_be_remembered_are_made_good_by_a_rebuild(
-    world: World, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+    world: World, redis: RedisServer
 ) -> None:
-    monkeypatch.setattr(read_copy, "MOST_CHANGED", 10)
     gateway = InMemoryGateway(world)
     gateway.own()
-    kept = ReadCopy(redis.url, "app", gateway, "USD")
+    kept = ReadCopy(redis.url, "app", gateway, RULES, most_changed=10)
     redis.stop()
     async with kept.running():
         for number in range(40):

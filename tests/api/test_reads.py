@@ -6,8 +6,7 @@ from urllib.parse import unquote
 import msgspec
 import pytest
 
-from api.contracts import MoneyView
-from api.representation import customer_view
+from api.views import MoneyView, customer_view
 from tests.api.conftest import ANN, CUSTOMERS, Client, Serve, problem, registered
 from tests.api.in_memory import NOW, InMemoryGateway, World
 from tests.domain.given import after, order
@@ -107,6 +106,7 @@ async def test_the_points_history_shows_the_last_twenty_lines_newest_first(
         "orderId": "o-24",
         "redemptionId": None,
         "returnId": None,
+        "adjustmentId": None,
         "occurredOn": "2025-11-24T16:00:24.000Z",
         "rulesVersion": "1",
     }

@@ -1,16 +1,22 @@
 """Writes become commands and are answered from their results."""
 
 import asyncio
+import re
+import sys
+from pathlib import Path
+from types import FrameType
 from typing import Any
 from uuid import NAMESPACE_DNS, uuid5
 
 import pytest
 
-from api import submitting
+import api
+from api.limits import Limits
 from tests.api.conftest import ANN, CUSTOMERS, Client, Serve, problem, registered
 from tests.api.in_memory import InMemoryGateway, World
 from worker.wire.email import email_hash
 
+ARCHITECTURE = Path(__file__).parents[2] / "docs/architecture.md"
 N = uuid5(NAMESPACE_DNS, "customer-context")
 HOME = {"street": "1 Main St", "city": "Springfield", "zipCode": "12345", "country": "US"}
 CARD = {"type": "CREDIT_CARD", "last4": "4242", "provider": "Visa", "expiry": "2030-01"}
@@ -26,6 +32,40 @@ async def test_a_registered_customer_is_shown_at_its_location(client: Client) ->
     assert customer["addresses"][0]["isDefault"] is True
     shown = await client.get(answer.headers["Location"])
     assert await shown.json() == customer
+
+
+async def test_a_post_passes_the_modules_that_the_architecture_names(client: Client) -> None:
+    named = (
+        ARCHITECTURE.read_text().partition("A POST passes six modules")[2].partition("Where the partition")[0]
+    )
+    passed: set[str] = set()
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        path = Path(frame.f_code.co_filename)
+        if event == "call" and path.parent == Path(api.__file__).parent:
+            passed.add(f"api/{path.name}")
+
+    sys.setprofile(note)
+    try:
+        answer = await client.post(CUSTOMERS, json=ANN)
+    finally:
+        sys.setprofile(None)
+    assert answer.status == 201
+    assert passed == set(re.findall(r"`(api/\w+\.py)`", named))
+
+
+async def test_a_result_that_comes_before_the_acknowledgement_is_not_missed(
+    serve: Serve, world: World
+) -> None:
+    class Slow(InMemoryGateway):
+        async def send_command(self, *command: Any) -> None:
+            await super().send_command(*command)
+            await asyncio.sleep(0.05)  # the result is there long before Kafka's acknowledgement
+
+    gateway = Slow(world)
+    gateway.own()
+    client = await serve(gateway=gateway)
+    assert (await client.post(CUSTOMERS, json=ANN)).status == 201
 
 
 async def test_ids_follow_from_the_idempotency_key(client: Client, world: World) -> None:
@@ -137,6 +177,22 @@ async def test_a_repeated_addition_is_answered_the_same_after_the_address_was_re
     assert (await again.json())["id"] == first["id"]
 
 
+async def test_the_preferences_that_a_get_shows_can_be_sent_back(client: Client) -> None:
+    one = f"{CUSTOMERS}/{await registered(client)}"
+    await client.put(f"{one}/preferences", json={"language": "de", "enabledTypes": ["ORDER", "POINTS"]})
+    shown = (await (await client.get(one)).json())["preferences"]
+    assert (shown["language"], shown["enabledTypes"]) == ("de", ["ORDER", "POINTS"])
+    answer = await client.put(f"{one}/preferences", json=shown)
+    assert (answer.status, await answer.json(), answer.headers["ETag"]) == (200, shown, '"2"')
+
+
+async def test_notifications_are_flat_or_nested_but_not_both(client: Client) -> None:
+    one = f"{CUSTOMERS}/{await registered(client)}"
+    both = {"notifications": {"enabledTypes": []}, "enabledTypes": ["ORDER"]}
+    fault = await problem(await client.put(f"{one}/preferences", json=both), 400, "VALIDATION_FAILED")
+    assert fault["errors"] == [{"field": "enabledTypes", "code": "unknown_field"}]
+
+
 async def test_absent_preferences_stay(client: Client) -> None:
     one = f"{CUSTOMERS}/{await registered(client)}"
     await client.put(f"{one}/preferences", json={"marketingEmails": True})
@@ -203,6 +259,42 @@ async def test_if_match_with_an_old_version_changes_nothing(client: Client, worl
     assert next(iter(world.customers.values())).version == 2
 
 
+@pytest.mark.parametrize("value", ['"1", "7"', '"7" , ,"1"', '"abc","1", W/"3"', '"7","1",'])
+async def test_if_match_takes_a_list_of_which_one_has_to_match(client: Client, value: str) -> None:
+    one = f"{CUSTOMERS}/{await registered(client)}"
+    assert (await client.put(one, json={**ANN, "name": "Bob"}, headers={"If-Match": value})).status == 200
+    answer = await client.put(one, json=ANN, headers={"If-Match": value})
+    await problem(answer, 412, "VERSION_CONFLICT")
+
+
+async def test_lists_of_tags_are_read_up_to_8_kib(client: Client) -> None:
+    one = f"{CUSTOMERS}/{await registered(client)}"
+    long = '"x",' * 1_900
+    many = [("If-Match", long), ("If-Match", long), ("If-Match", '"1"')]
+    await problem(await client.put(one, json=ANN, headers=many), 400, "VALIDATION_FAILED")
+    known = [("If-None-Match", long), ("If-None-Match", long), ("If-None-Match", '"1"')]
+    assert (await client.get(one, headers=known)).status == 200
+    assert (await client.get(one, headers=known[1:])).status == 304
+
+
+async def test_several_if_match_headers_are_one_list(client: Client) -> None:
+    one = f"{CUSTOMERS}/{await registered(client)}"
+    headers = [("If-Match", '"9"'), ("If-Match", '"1"')]
+    assert (await client.put(one, json={**ANN, "name": "Bob"}, headers=headers)).status == 200
+
+
+async def test_a_weak_tag_is_named_as_what_never_matches(client: Client) -> None:
+    one = f"{CUSTOMERS}/{await registered(client)}"
+    weak = await problem(
+        await client.put(one, json=ANN, headers={"If-Match": 'W/"1"'}), 412, "VERSION_CONFLICT"
+    )
+    assert "weak" in weak["detail"]
+    other = await problem(
+        await client.put(one, json=ANN, headers={"If-Match": '"9"'}), 412, "VERSION_CONFLICT"
+    )
+    assert "weak" not in other.get("detail", "")
+
+
 @pytest.mark.parametrize("value", ['W/"1"', '"abc"', '""', '"01"'])
 async def test_if_match_with_a_tag_that_is_no_version_of_ours_never_matches(
     client: Client, value: str
@@ -221,7 +313,7 @@ async def test_if_match_star_asks_only_that_the_customer_exists(client: Client) 
     )
 
 
-@pytest.mark.parametrize("value", ["1", '"1", "2"', "", '"1'])
+@pytest.mark.parametrize("value", ["1", '"1" "2"', '"1", 2', "", ",", '"1', '*, "1"', 'w/"1"'])
 async def test_a_malformed_if_match_is_refused(client: Client, world: World, value: str) -> None:
     one = f"{CUSTOMERS}/{await registered(client)}"
     document = await problem(
@@ -250,10 +342,10 @@ async def test_an_invalid_body_is_refused_before_anything_is_produced(
     assert not world.records
 
 
-async def test_no_result_in_time_is_202_with_the_place_to_ask(
-    client: Client, world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(submitting, "RESULT_SECONDS", 0.05)
+async def test_no_result_in_time_is_202_with_the_place_to_ask(serve: Serve, world: World) -> None:
+    gateway = InMemoryGateway(world)
+    gateway.own()
+    client = await serve(gateway=gateway, limits=Limits(result_s=0.05))
     world.silent = True
     answer = await client.post(CUSTOMERS, json=ANN)
     assert answer.status == 202

@@ -7,7 +7,11 @@ import time
 from typing import Any
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
+RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+EC_KEY = ec.generate_private_key(ec.SECP256R1())
 SECRET = "a secret of more than sixty-four bytes, so that even HS512 would not complain about it"
 
 
@@ -22,6 +26,19 @@ def token(scope: Any = "customers:admin", *, key: Any = SECRET, alg: str = "HS25
 def bearer(scope: Any = "customers:admin", **options: Any) -> dict[str, str]:
     """The Authorization header with such a token."""
     return {"Authorization": f"Bearer {token(scope, **options)}"}
+
+
+def jwk(key: Any, *, private: bool = False, **fields: Any) -> dict[str, Any]:
+    """The JSON Web Key of a private key's public part, or of the whole key, with more fields."""
+    algorithm = RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else ECAlgorithm
+    shown = key if private else key.public_key()
+    return {**json.loads(algorithm.to_jwk(shown)), **fields}
+
+
+def forged(claims: str | bytes, head: str | bytes = '{"alg":"HS256","typ":"JWT"}', key: str = SECRET) -> str:
+    """A rightly signed token with any bytes as claims and as header."""
+    parts = ".".join(_encoded(part.encode() if isinstance(part, str) else part) for part in (head, claims))
+    return f"{parts}.{_encoded(hmac.digest(key.encode(), parts.encode(), 'sha256'))}"
 
 
 def unsigned(scope: str) -> str:

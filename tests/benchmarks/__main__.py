@@ -1,6 +1,6 @@
-"""`make bench`: the worker and its peers in turn, on one embedded Kafka and the same orders.
+"""`make bench`: measures the worker and its peers in turn, on one embedded Kafka and with the same orders.
 
-With --full also growth, scale and recovery of the worker, each of which is a program of its own too.
+With --full, it also measures growth, scale and recovery of the worker. Each of these is also a separate program.
 
 Usage: python -m tests.benchmarks [--full] [--rounds N] [--help]
 """
@@ -52,7 +52,7 @@ def main(
         for workload in workloads:
             besides = workload.zipf == (shapes[-1] is Shape.ZIPF)
             benchmark.comparisons.append(running.compare(workload, chosen, plan, besides))
-            _write(benchmark)  # each time: a long run that fails later has shown something
+            _write(benchmark)  # after each comparison, so that a later failure loses no figures
         for part in _parts(running, rounds) if full else ():
             benchmark.parts.append(part)
             _write(benchmark)
@@ -61,7 +61,7 @@ def main(
 
 
 def _parts(running: Runner, rounds: int) -> Iterator[list[str]]:
-    """What is measured of the worker alone, as Markdown."""
+    """Measure the worker alone. Yields sections of the report, as lines of Markdown."""
     compared = scale.compare(running, Workload(FULL_ORDERS, FULL_CUSTOMERS[0]), rounds)
     yield scale.markdown(compared)
     yield growth.markdown(growth.measure(running, growth.workloads(FULL_ORDERS), rounds=1))
@@ -70,7 +70,7 @@ def _parts(running: Runner, rounds: int) -> Iterator[list[str]]:
 
 
 def _choose(keys: list[str] | None) -> tuple[list[Peer], list[str]]:
-    """The peers that can run, and what is to be said of the others."""
+    """The peers that can run, and notes on those that cannot."""
     known = {each.key: each for each in peers.AVAILABLE}
     if not known.keys() >= set(keys or []):
         raise typer.BadParameter(f"peers are {', '.join(known)}")

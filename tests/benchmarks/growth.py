@@ -1,10 +1,11 @@
-"""Growth: what an order costs whether its customer has had one or ten thousand, and what a customer takes to keep.
+"""Growth: the cost of an order for customers with one to ten thousand orders, and the storage per customer.
 
 Rules:
-- Every row is the same number of orders, of ever fewer customers; in the last ones a single customer has a tenth of
-  all orders, and all of them. Rows run in turn, round after round, on one broker.
-- Memory per customer: the difference of the peaks with the most and with few customers, by the difference of
-  customers. On disk: the same of the local store after the registrations, and what orders add to it.
+- Every row has the same number of orders and fewer customers than the row before. In the last two rows, one customer has
+  a tenth of all orders, and then all of them. Rows run in turn, round after round, on one broker.
+- Memory per customer: the difference between two rows' peaks, divided by their difference in customers. The rows are the
+  one with the most customers and one with few. Disk per customer is the same for the local store after the
+  registrations. Growth per order is separate.
 
 Usage: python -m tests.benchmarks.growth [--orders N] [--orders-each N ...] [--rounds N]
 """
@@ -33,13 +34,13 @@ _FEW = 10 * PARTITIONS  # customers that fill every partition
 
 
 def workloads(orders: int, orders_each: Iterable[int] = ORDERS_EACH) -> list[Workload]:
-    """The rows. orders_each: means, of customers that order equally often."""
+    """The workloads of all rows. orders_each: mean orders per customer, for rows where all order equally often."""
     even = [Workload(orders, orders // each) for each in orders_each if each < orders]
     return [*even, Workload(orders, min(orders, ZIPF_CUSTOMERS), zipf=True), Workload(orders, 1)]
 
 
 def measure(running: Runner, rows: Iterable[Workload], rounds: int) -> list[PeerResults]:
-    """This worker on each of them. Raises WrongResult on a wrong sum."""
+    """Measure this worker on each workload. Raises WrongResult on a wrong sum."""
     results = [PeerResults(peers.OURS, workload) for workload in rows]
     for _ in range(rounds):
         for each in results:
@@ -48,7 +49,7 @@ def measure(running: Runner, rows: Iterable[Workload], rounds: int) -> list[Peer
 
 
 def markdown(results: Sequence[PeerResults]) -> list[str]:
-    """A section of a report."""
+    """The section of the report, as lines of Markdown."""
     cheapest = min(each.median(_CPU) for each in results)
     rows = [
         [_name(each.workload), *medians(each, _FIGURES), f"{each.median(_CPU) / cheapest:.2f}"]
@@ -76,7 +77,7 @@ def _name(workload: Workload) -> str:
 
 
 def _per_customer(even: list[PeerResults]) -> list[str]:
-    """Nothing when no two rows fill every partition."""
+    """Lines on memory and disk per customer; empty when fewer than two rows fill every partition."""
     full = sorted(
         (each for each in even if each.workload.customers >= _FEW), key=lambda each: each.workload.customers
     )
@@ -109,7 +110,7 @@ def main(
     orders_each: Annotated[list[int] | None, typer.Option(help="Orders a customer; may be repeated.")] = None,
     rounds: Annotated[int, typer.Option(help="How often each row runs.")] = 1,
 ) -> None:
-    """Measure this worker on few and on many orders a customer; the report goes to build/bench/growth.md."""
+    """Measure this worker with few and with many orders per customer; the report goes to build/bench/growth.md."""
     with runner() as running:
         show("growth", markdown(measure(running, workloads(orders, orders_each or ORDERS_EACH), rounds)))
 

@@ -1,9 +1,9 @@
-"""What an order costs in this process alone, and where: no broker, no sockets, one thread.
+"""The cost of an order in one process and one thread, and its parts. Uses no broker and no sockets.
 
 Rules:
-- Real records through the worker's own processor, record batches and RocksDB, in batches as under load.
-- The total is measured first, on its own. Then the same again with a clock around each part, which adds about 0.2 us a
-  call, so that the parts add up to a little more. Medians of the batches after the first third.
+- Real records pass through the worker's own processor, record batches and RocksDB, in batches as under load.
+- The total is measured first, without clocks inside. A second run has a clock around each part. A clock adds about
+  0.2 us per call, so the sum of the parts is a little higher. Figures are medians of the batches after the first third.
 """
 
 import gc
@@ -22,8 +22,8 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 import agents.batch
 import agents.purchases
-from agents.batch import Routing
 from agents.processor import Processor
+from agents.routing import Routing
 from tables.customers import CUSTOMERS, CustomerRows
 from tables.ledger import CustomerLedger
 from tests.benchmarks.orders import Shape, Workload, customer_id
@@ -32,11 +32,14 @@ from worker.domain.rules import DEFAULT_RULES, RuleBook
 from worker.domain.state import Customer, CustomerRow
 from worker.engine.store import RocksStores, Store
 from worker.engine.transaction import BATCH_BYTES
-from worker.engine.unit import NO_HEADERS, Outgoing, Record, Unit
-from worker.topics import Catalogue
+from worker.engine.unit import NO_HEADERS, InputRecord, Outgoing, Unit
+from worker.kafka.topics import Catalogue
 
 PARTITIONS = 8
 BATCH_RECORDS = 2_000
+AFTER_ALL_ORDERS = (
+    4_102_444_800_000  # the records' time, ms since 1970; an order later than its record would be invalid
+)
 
 PARTS: Mapping[str, tuple[Any, str]] = {
     "read the order": (agents.purchases, "decode_order"),
@@ -49,43 +52,47 @@ PARTS: Mapping[str, tuple[Any, str]] = {
 
 
 class Bench:
-    """The orders of one workload, by partition, and the stores that they change."""
+    """The orders of one workload by partition, and the stores that they change."""
 
     def __init__(self, workload: Workload, folder: Path) -> None:
         self._routing = Routing(Catalogue(partitions=PARTITIONS), PARTITIONS)
         self._process = Processor(self._routing, RuleBook((DEFAULT_RULES,)), lambda *_: None)
         stores = RocksStores(folder)
         self._stores = [stores.open(number) for number in range(PARTITIONS)]
-        self._kept: list[dict[str, Any]] = [{} for _ in range(PARTITIONS)]
-        self._records: list[list[Record]] = [[] for _ in range(PARTITIONS)]
+        self._carried: list[dict[str, Any]] = [{} for _ in range(PARTITIONS)]
+        self._records: list[list[InputRecord]] = [[] for _ in range(PARTITIONS)]
         for number in range(workload.customers):
             self._register(customer_id(number))
         for order in workload:
             number, key = self._routing.home(order.customer_id)
             log = self._records[number]
-            log.append(Record(self._routing.orders, number, len(log), 0, key, order.value, ()))
+            log.append(
+                InputRecord(self._routing.orders, number, len(log), AFTER_ALL_ORDERS, key, order.value, ())
+            )
 
     def _register(self, name: str) -> None:
         number = self._routing.home(name)[0]
         unit = Unit(number, self._stores[number])
         rows = CustomerRows(unit)
-        customer = Customer(id=name, name="Ada Archer", email=f"{name}@example.com", version=1, sequence=1)
+        customer = Customer(
+            id=name, name="Ada Archer", email=f"{name}@example.com", version=1, sequence=1, tracked=True
+        )
         rows.changed(name, CustomerRow(customer=customer, email_claim=name))
         rows.flush()
         self._stores[number].write({CUSTOMERS.mark: unit.changes[CUSTOMERS]}, {})
 
     def run(self, part: Callable[[str, float], None]) -> None:
-        """All orders; part: is told what each part of a batch took, in seconds an order."""
+        """Process all orders. part: called with the name of each part of a batch and its seconds per order."""
         longest = max(map(len, self._records))
         for start in range(0, longest, BATCH_RECORDS):
             for number, log in enumerate(self._records):
                 if start < len(log):
                     self._batch(number, log[start : start + BATCH_RECORDS], part)
 
-    def _batch(self, number: int, records: Sequence[Record], part: Callable[[str, float], None]) -> None:
+    def _batch(self, number: int, records: Sequence[InputRecord], part: Callable[[str, float], None]) -> None:
         store: Store = self._stores[number]
         began = time.perf_counter()
-        unit = Unit(number, store, self._kept[number])
+        unit = Unit(number, store, self._carried[number])
         work = self._process(unit)
         work.take(records)
         taken = time.perf_counter()
@@ -96,7 +103,7 @@ class Bench:
         for rows in unit.changes.values():
             _build([Outgoing(key, value, NO_HEADERS) for key, value in rows.items()])
         built = time.perf_counter()
-        store.write({table.mark: rows for table, rows in unit.changes.items()}, {})
+        store.write(unit.rows_to_write(), {})
         ended = time.perf_counter()
         orders = len(records)
         part("handlers", (taken - began) / orders)
@@ -107,7 +114,7 @@ class Bench:
 
 
 def _build(records: Sequence[Outgoing]) -> None:
-    """As worker.engine.transaction.send does, without a producer."""
+    """Build record batches like worker.engine.transaction.send, without a producer."""
     builder, count = _builder(), 0
     for record in records:
         fits = builder.append(count, 0, record.key, record.value, record.headers)
@@ -125,7 +132,7 @@ def _builder() -> Any:
 
 @contextmanager
 def clocks(spent: dict[str, float]) -> Iterator[None]:
-    """A clock around each of PARTS, which adds to `spent`."""
+    """Put a clock around each of PARTS. It adds the seconds to `spent`."""
 
     def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any) -> Any:
@@ -144,7 +151,7 @@ def clocks(spent: dict[str, float]) -> Iterator[None]:
 
 
 def measure(workload: Workload, *, parts: bool) -> dict[str, float]:
-    """Microseconds an order, per part: the medians of the batches. parts: those of the handlers, too."""
+    """Microseconds per order, by part. Medians of the batches, means for PARTS. parts: whether to measure PARTS."""
     times: dict[str, list[float]] = defaultdict(list)
     spent: dict[str, float] = defaultdict(float)
 
@@ -169,7 +176,7 @@ def main(
     shape: Annotated[Shape, typer.Option(help="who orders how often")] = Shape.ZIPF,
     rounds: Annotated[int, typer.Option(help="of which the fastest counts: a shared machine only adds")] = 3,
 ) -> None:
-    """What an order costs in one process, without a broker, and where."""
+    """Measure the cost of an order and its parts in one process, without a broker."""
     workload = Workload(orders, customers, shape is Shape.ZIPF)
     whole = [measure(workload, parts=False) for _ in range(rounds)]
     split = [measure(workload, parts=True) for _ in range(rounds)]

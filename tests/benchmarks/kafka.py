@@ -1,10 +1,10 @@
-"""The broker's side of a run: topics, loading, and how far the published events have come.
+"""The broker's side of a run: topics, loading, and the ends of the published events.
 
 Rules:
-- The broker stamps every record itself (LogAppendTime), so that no peer's clock or batching enters the rate.
-- Each run has topics of its own, told apart by a prefix and deleted afterwards; all peers get the same ones, with the
-  same number of partitions and the same changelog settings.
-- Records are put on the partition that Kafka's default partitioner picks, so that no peer has to forward any.
+- The broker stamps every record itself (LogAppendTime). So no peer's clock or batching affects the rate.
+- Each run has its own topics, with a prefix, and deletes them afterwards. All peers get the same topics, with the same
+  number of partitions and the same changelog settings.
+- Records are on the partition that Kafka's default partitioner picks, so no peer has to forward any.
 """
 
 import asyncio
@@ -16,17 +16,17 @@ from confluent_kafka import IsolationLevel, KafkaException, Producer, TopicParti
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # not in its __all__
 
 from tests.benchmarks.orders import Expected, Order
-from worker.admin import ensure_topics
-from worker.topics import Catalogue
+from worker.kafka.admin import ensure_topics
+from worker.kafka.topics import Catalogue
 
 PARTITIONS = 8
 BROKER_PROPERTIES = {"log.message.timestamp.type": "LogAppendTime"}
-TABLES = ("customers", "ledger", "command_results", "email_claims", "waiting", "positions")
+TABLES = ("customers", "ledger", "command_results", "email_claims", "waiting", "positions", "isolation")
 
 
 @dataclass(frozen=True)
 class Site:
-    """Where one run takes place. prefix: before the names of its topics, and of everything else it names."""
+    """The topics and names of one run. prefix: of the names of its topics, groups and transactions."""
 
     bootstrap: str
     prefix: str
@@ -43,18 +43,18 @@ class Site:
         asyncio.run(ensure_topics({"bootstrap_servers": self.bootstrap}, self.catalogue.all(TABLES), 1))
 
     def shares(self) -> list[int]:
-        """How many partitions of the orders each member of the peer's group holds, ascending; empty without a group."""
+        """The number of order partitions that each member of the peer's group holds, ascending; empty without a group."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 4})
         (asked,) = admin.describe_consumer_groups([self.app_id]).values()
         try:
             members = asked.result().members
-        except KafkaException:  # not there yet, or its coordinator is not
+        except KafkaException:  # the group or its coordinator does not exist yet
             return []
         held = [member.assignment.topic_partitions for member in members]
         return sorted(sum(place.topic == self.catalogue.orders.name for place in places) for places in held)
 
     def delete_topics(self) -> None:
-        """Whatever this run's peer created goes too."""
+        """Delete all topics of this run, including those that its peer created."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 4})
         names = [name for name in admin.list_topics(timeout=30).topics if name.startswith(self.prefix)]
         for deleted in admin.delete_topics(names).values():
@@ -62,7 +62,7 @@ class Site:
 
 
 class Loader:
-    """Produces as fast as it can."""
+    """Produces records as fast as possible."""
 
     def __init__(self, site: Site, linger_ms: int = 50) -> None:
         self._orders_topic = site.catalogue.orders.name
@@ -77,14 +77,14 @@ class Loader:
         )
 
     def orders(self, orders: Iterable[Order], expected: Expected) -> None:
-        """Produce them all and wait until the broker has them."""
+        """Produce all orders, and wait until the broker has them. expected: gets them added."""
         for order in orders:
             self.send(self._orders_topic, order.customer_id, order.value)
             expected.add(order)
         self.flush()
 
     def order(self, order: Order) -> None:
-        """Produce one and do not wait."""
+        """Produce one order without waiting."""
         self.send(self._orders_topic, order.customer_id, order.value)
 
     def send(self, topic: str, key: str, value: bytes) -> None:

@@ -1,6 +1,6 @@
-"""How long one takes: from producing an order to seeing its event read_committed, and from an HTTP POST to its 201.
+"""Latency: from producing an order to its event at a read_committed consumer, and from an HTTP POST to its 201.
 
-The peer has just worked off a load, so it is warm; orders come at an even pace, the clock is this process's.
+The peer has just processed a load, so it is warm. Orders come at an even pace. All times are from this process's clock.
 """
 
 import asyncio
@@ -21,12 +21,12 @@ ORDERS_PER_S = 200
 
 _WARM_UP_S = 2.0
 _AFTER_S = 10.0
-_FIRST_NUMBER = 0x80000000  # beyond any workload's
+_FIRST_NUMBER = 0x80000000  # higher than the order numbers of any workload
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds. missing: how many were never seen."""
+    """Percentiles in milliseconds. missing: number of orders whose event never came."""
 
     p50: float
     p99: float
@@ -34,7 +34,7 @@ class Latency:
 
 
 def of_orders(site: Site, customers: int, seconds: float) -> Latency:
-    """At ORDERS_PER_S for that long, after a short warm-up."""
+    """Measure orders at ORDERS_PER_S for some seconds, after a short warm-up. customers: their number."""
     watcher = Watcher(site)
     watcher.start()
     watcher.ready.wait()
@@ -55,7 +55,7 @@ def of_orders(site: Site, customers: int, seconds: float) -> Latency:
 
 
 def of_registrations(url: str, count: int) -> Latency:
-    """POST /api/v1/customers until its 201, one after the other on one connection."""
+    """Measure POST /api/v1/customers until its 201, one request after the other on one connection."""
     return asyncio.run(_register(url, count))
 
 
@@ -74,7 +74,7 @@ async def _register(url: str, count: int) -> Latency:
 
 
 def percentile(values: list[float], share: float) -> float:
-    """The smallest value that at least that share of all values does not exceed."""
+    """The smallest value such that at least this share of all values is not larger (nearest rank). share: 0 to 1."""
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
@@ -83,7 +83,10 @@ def _summary(seconds: list[float], missing: int = 0) -> Latency:
 
 
 class Watcher(threading.Thread):
-    """Reads the end of customer.events and notes when each order's spending event was seen."""
+    """Reads new records of customer.events.
+
+    seen: orderId -> monotonic time at which its spending event came. ready: set when it reads.
+    """
 
     def __init__(self, site: Site) -> None:
         super().__init__(name="watcher", daemon=True)
@@ -106,7 +109,7 @@ class Watcher(threading.Thread):
                     self._note(message.value())
 
     def finish(self, count: int, within_s: float) -> None:
-        """Wait for the events of that many orders, then end."""
+        """Wait for the events of `count` orders, then end the thread."""
         give_up_at = time.monotonic() + within_s
         while len(self.seen) < count and time.monotonic() < give_up_at:
             time.sleep(0.05)

@@ -1,6 +1,6 @@
-"""A peer's process, or its processes, watched from outside: CPU seconds, resident memory, and the broker's CPU beside it.
+"""Measures the processes of a peer from outside: CPU seconds, resident memory, and the broker's CPU.
 
-Rules: no wrapper starts a process; all are looked at every LOOK_EVERY_S and added up; their log is kept in a file.
+No wrapper starts a process. Samples are taken every LOOK_EVERY_S and added up over the processes. Their log is in a file.
 """
 
 import os
@@ -20,7 +20,7 @@ _STOP_WITHIN_S = 30
 
 
 class Sample(NamedTuple):
-    """at: seconds since 1970; cpu_s, broker_cpu_s: CPU seconds so far, user and system."""
+    """One sample. at: seconds since 1970. cpu_s, broker_cpu_s: CPU seconds so far, user and system."""
 
     at: float
     cpu_s: float
@@ -28,16 +28,16 @@ class Sample(NamedTuple):
 
 
 class PeerEnded(RuntimeError):
-    """The peer's process ended by itself; the text ends with the last lines of its log."""
+    """A process of the peer ended by itself; the text ends with the last lines of its log."""
 
 
 class MeasuredProcess:
-    """Starts when entered, is told to stop (SIGTERM) when left."""
+    """The processes of a peer. A context manager: starts them on entry, and sends SIGTERM on exit."""
 
     def __init__(
         self, command: Sequence[str], environments: Sequence[Mapping[str, str]], log: Path, broker_pid: int
     ) -> None:
-        """environments: what each process gets beside this one's; one process for each."""
+        """environments: extra variables, one mapping for each process to start."""
         self._command = list(command)
         self._environments = [{**os.environ, **each} for each in environments]
         self._log = log
@@ -74,25 +74,25 @@ class MeasuredProcess:
                 process.wait()
 
     def check(self) -> None:
-        """Raises PeerEnded when a process is not there any more."""
+        """Raise PeerEnded if a process has ended."""
         for process in self._processes:
             if process.poll() is not None:
                 tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-20:])
                 raise PeerEnded(f"exit code {process.returncode}; its log ends with:\n{tail}")
 
     def kill(self) -> None:
-        """SIGKILL; returns when it is gone."""
+        """Send SIGKILL, and wait until the processes have ended."""
         for process in self._processes:
             process.kill()
             process.wait()
 
     @property
     def peak_bytes(self) -> int:
-        """The largest resident size so far, by the kernel's own high-water mark where it keeps one."""
+        """The largest resident size so far, from the kernel's high-water mark if there is one."""
         return self._largest
 
     def cpu_at(self, at: float) -> tuple[float, float]:
-        """(CPU seconds of the peer, of the broker) up to that moment, interpolated."""
+        """(CPU seconds of the peer, of the broker) up to a moment, interpolated. at: seconds since 1970."""
         samples = self.samples
         after = min(max(bisect_left(samples, at, key=lambda sample: sample.at), 1), len(samples) - 1)
         a, b = samples[after - 1], samples[after]
@@ -108,14 +108,14 @@ class MeasuredProcess:
                 cpu, broker = sum(map(_cpu_s, self._figures)), _cpu_s(self._broker)
                 self._largest = max(self._largest, sum(map(_resident_bytes, self._figures)))
             except psutil.NoSuchProcess:
-                return  # `check` tells
+                return  # `check` reports it
             self.samples.append(Sample(time.time(), cpu, broker))
             if self._over.wait(LOOK_EVERY_S):
                 return
 
 
 def folder_bytes(folder: Path) -> int:
-    """What the files in it hold. Nobody writes there any more."""
+    """The total size of the files in a folder. No process may still write there."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 

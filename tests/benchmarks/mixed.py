@@ -1,12 +1,12 @@
-"""Registrations by HTTP while orders flow: what a client waits for its 201 when the worker is busy.
+"""Registrations by HTTP while orders flow: how long a client waits for its 201 when the worker is busy.
 
 Rules:
-- Orders and registrations come at an even pace, whatever the worker does; a registration's time begins when it was
-  due, so that a late start counts. Orders come from a process of their own, which does not slow the HTTP client down.
-- The rate reached is what the broker took; the worker's is what it committed meanwhile, by its own metrics.
+- Orders and registrations come at an even pace, whatever the worker does. A registration's time begins when it was due,
+  so a late start counts. A separate process produces the orders, so that it does not slow the HTTP client down.
+- The reached rate is that of the broker. The worker's rate is what it committed meanwhile, from its own metrics.
 
 Usage: python -m tests.benchmarks.mixed [--orders-per-s N] [--posts-per-s N] [--seconds S] [--mark-ms MS]; exit 1 when
-the p99 is past the mark or a registration failed. --orders-per-s 0 --posts-per-s 50 --mark-ms 100 is the one without orders.
+the p99 is over the mark or a registration failed. Without orders: --orders-per-s 0 --posts-per-s 50 --mark-ms 100.
 """
 
 import argparse
@@ -41,7 +41,7 @@ _WITHIN_S = 30.0
 
 
 class Flow(NamedTuple):
-    """reached_per_s: orders that the broker took. worker_per_s: that the worker committed meanwhile. lag: the rest."""
+    """Rates of orders. reached_per_s: taken by the broker. worker_per_s: committed by the worker. lag: orders left."""
 
     reached_per_s: float
     worker_per_s: float
@@ -49,7 +49,7 @@ class Flow(NamedTuple):
 
 
 def produce(site: Site, url: str, per_s: int, seconds: float) -> Flow:
-    """Orders at that pace."""
+    """Produce orders at an even pace. url: the worker's."""
     loader, rng = Loader(site, linger_ms=5), random.Random(1)
     began, number, count = time.monotonic(), 0, int(per_s * seconds)
     while number < count:
@@ -64,8 +64,11 @@ def produce(site: Site, url: str, per_s: int, seconds: float) -> Flow:
 
 
 async def post(url: str, per_s: int, seconds: float) -> tuple[list[float], Counter[int]]:
-    """Registrations at that pace. Returns the seconds that each took, the first ones left out in which connections are
-    made and Java warms up, and how often each status came."""
+    """Send registrations at an even pace.
+
+    Returns the seconds of each, and the count of each status. The seconds leave out the warm-up, in which connections
+    open and the broker's Java compiles.
+    """
     statuses: Counter[int] = Counter()
     timeout = aiohttp.ClientTimeout(total=_WITHIN_S)
 
@@ -85,7 +88,7 @@ async def post(url: str, per_s: int, seconds: float) -> tuple[list[float], Count
 
 
 def committed(url: str, topic: str) -> float:
-    """Input records of the topic that the worker has processed and committed, as its metrics say."""
+    """The number of input records of a topic that the worker has committed, from its metrics."""
     with urllib.request.urlopen(f"{url}/metrics") as answer:  # noqa: S310 - our own server
         text = answer.read().decode()
     found = re.search(
@@ -95,7 +98,7 @@ def committed(url: str, topic: str) -> float:
 
 
 class Measured(NamedTuple):
-    """waits: seconds per registration. worker_cores, broker_cores: CPU seconds per second."""
+    """The figures of a run. waits: seconds per registration. worker_cores, broker_cores: CPU seconds per second."""
 
     flow: Flow
     waits: list[float]
@@ -105,7 +108,7 @@ class Measured(NamedTuple):
 
 
 def measure(orders_per_s: int, posts_per_s: int, seconds: float, told: Progress) -> Measured:
-    """One worker on a broker of its own, with CUSTOMERS registered before."""
+    """Measure one worker on its own broker, with CUSTOMERS registered before."""
     with (
         tempfile.TemporaryDirectory(prefix="customer-context-mixed-") as name,
         EmbeddedKafka(Path(name) / "kafka", properties=BROKER_PROPERTIES) as broker,
@@ -128,7 +131,7 @@ def measure(orders_per_s: int, posts_per_s: int, seconds: float, told: Progress)
 
 
 def tell(measured: Measured, mark_ms: float) -> bool:
-    """Print it. Returns whether every registration succeeded and the p99 is within the mark."""
+    """Print the figures. Returns whether every registration succeeded and the p99 is within the mark."""
     flow, waits = measured.flow, measured.waits
     p50, p99, longest = (percentile(waits, share) * 1000 for share in (0.5, 0.99, 1.0))
     passed = p99 <= mark_ms and set(measured.statuses) == {201}

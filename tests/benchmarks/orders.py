@@ -1,10 +1,10 @@
 """The orders of a run: the same seed yields the same bytes, for every peer and every round.
 
 Rules:
-- Time goes on from order to order over SPAN_DAYS, so that windows of 365 days fill and move; one order in a hundred
-  comes up to LATE_DAYS late.
-- Zipf means the classic law with exponent 1: of 10,000 customers the first has a tenth of all orders.
-- What must come out (spending and points per customer) is added up here, knowing nothing of any implementation.
+- Order times rise over SPAN_DAYS, so that windows of 365 days fill and move. One order in a hundred is up to LATE_DAYS
+  late.
+- Zipf means the classic law with exponent 1. Of 10,000 customers, the first has a tenth of all orders.
+- The expected spending and points per customer are added up here, independently of any implementation.
 """
 
 import random
@@ -26,7 +26,7 @@ _ID_SUFFIX = "-1111-4000-8000-000000000000"
 
 
 class Order(NamedTuple):
-    """One record of order.completed."""
+    """One record of order.completed. value: its JSON."""
 
     customer_id: str
     order_id: str
@@ -35,7 +35,7 @@ class Order(NamedTuple):
 
 
 class Shape(StrEnum):
-    """Who orders how often."""
+    """The distribution of orders over customers."""
 
     UNIFORM = "uniform"
     ZIPF = "zipf"
@@ -43,7 +43,7 @@ class Shape(StrEnum):
 
 @dataclass(frozen=True)
 class Workload:
-    """How many orders of how many customers, and who orders how often."""
+    """The orders of a run: their number, the number of customers, the distribution and the seed."""
 
     orders: int
     customers: int
@@ -76,7 +76,7 @@ class Expected:
 
     def __init__(self) -> None:
         self.orders = 0
-        self.events = 0  # at least: one for the spending, one for points; levels and VIP come on top
+        self.events = 0  # the minimum: one for the spending, one for points; levels and VIP add more
         self.cents: Counter[str] = Counter()
         self.points: Counter[str] = Counter()
 
@@ -97,12 +97,12 @@ def order_id(number: int) -> str:
 
 
 def order_number(text: str) -> int:
-    """The number of an order id."""
+    """The number in an order id."""
     return int(text[:8], 16)
 
 
 def make_order(number: int, customer: int, cents: int, when: datetime | None = None) -> Order:
-    """when: None is the day after the last one of any workload."""
+    """An order. when: None means the day after the last order of any workload."""
     when = when or _FIRST_DAY + timedelta(days=SPAN_DAYS + 1)
     key, identity = customer_id(customer), order_id(number)
     value = (

@@ -1,7 +1,7 @@
-"""Peer: Faust as its documentation writes it: an agent, Record models, tables, `await topic.send`.
+"""Peer: Faust as in its documentation, with an agent, Record models, tables and `await topic.send`.
 
-At least once, and with what FAUST's defaults do beside it: no transaction holds the events, the tables and the offsets
-together. It is here to show where one starts, not as an opponent.
+It processes at least once, with Faust's defaults. No transaction covers the events, the tables and the offsets. It shows
+a naive starting point and is not a competitor.
 """
 
 import os

@@ -1,9 +1,9 @@
-"""Peer: a hand-written loop on confluent-kafka. Consume, decide, produce, commit: one transaction a batch.
+"""Peer: a hand-written loop on confluent-kafka. Consume, decide, produce, commit: one transaction per batch.
 
 Rules:
-- Exactly once as Kafka's documentation describes it: offsets are sent to the transaction that holds the events and
-  both changelogs. State is all in memory and comes back from the changelogs, so memory grows with every order.
-- One process owns every partition. What a rebalance, a zombie or a second process would need is not here.
+- Exactly once as in Kafka's documentation: the transaction with the events and both changelogs also has the offsets.
+  All state is in memory and is restored from the changelogs, so memory grows with every order.
+- One process owns every partition. It does not handle rebalances, zombies or a second process.
 """
 
 import os
@@ -22,7 +22,7 @@ DEAD_LETTERS = f"{PREFIX}customer.dead-letters"
 CUSTOMERS, LEDGER = f"{APP_ID}-customers-changelog", f"{APP_ID}-ledger-changelog"
 CLIENT = {"bootstrap.servers": os.environ["BENCH_BOOTSTRAP"]}
 MOST_RECORDS = 4_000
-BUILD_S = 0.005  # how long a batch builds once its first record is there
+BUILD_S = 0.005  # how long a batch collects records after its first one
 
 Headers = list[tuple[str, str | bytes | None]]
 

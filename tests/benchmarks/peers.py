@@ -1,4 +1,4 @@
-"""The peers: how each is started on a site. All take the same orders and publish to the same topic."""
+"""The peers, and how each starts on a site. All read the same orders and publish to the same topic."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 BUILD = HERE.parent.parent / "build" / "bench"
 STREAMS_JAR = BUILD / "streams" / "benchmark-streams.jar"
 
-# On two cores Serial, Parallel and G1 cost the same CPU within the noise; Serial needs the least memory.
+# On two cores, Serial, Parallel and G1 need the same CPU within the noise. Serial needs the least memory.
 STREAMS_JAVA_OPTIONS = (
     "-XX:+UseSerialGC",
     "-XX:+UseCompactObjectHeaders",
@@ -25,8 +25,11 @@ STREAMS_JAVA_OPTIONS = (
 
 @dataclass(frozen=True)
 class Peer:
-    """name: in reports. key: on the command line and in topic names. exactly_once: every figure must be right.
-    registers: customers must be registered before their orders. processes: that share the partitions.
+    """A program to measure.
+
+    name: its name in reports. key: its name on the command line and in topics. exactly_once: whether every sum must be
+    right. registers: whether customers must be registered before their orders. processes: their number; they share the
+    partitions.
     """
 
     key: str
@@ -38,7 +41,7 @@ class Peer:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def variables(self, site: Site, folder: Path, web_port: int) -> dict[str, str]:
-        """The environment of its process. folder: where its processes keep their state; web_port: 0 for any free one."""
+        """The environment variables of a process. folder: for its state. web_port: 0 for any free port."""
         return {
             "BENCH_BOOTSTRAP": site.bootstrap,
             "BENCH_PREFIX": site.prefix,
@@ -96,12 +99,12 @@ FAUST = Peer(
 ALL = (OURS, STREAMS_1S, STREAMS_100MS, LOOP, FAUST)
 
 AVAILABLE = (*ALL, TWO)
-"""ALL, and what runs only when it is asked for."""
+"""ALL, and the peers that only run when the command line names them."""
 STREAMS = (STREAMS_1S, STREAMS_100MS)
 
 
 def build_streams() -> str | None:
-    """Build the Kafka Streams peer. Returns why it cannot be, or None when it is there."""
+    """Build the Kafka Streams peer. Returns None, or the reason why it cannot be built."""
     maven = shutil.which("mvn")
     if maven is None:
         return "Maven (mvn) is not installed"

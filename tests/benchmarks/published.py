@@ -1,10 +1,10 @@
-"""What a peer published, read as a read_committed consumer and held against what had to come out.
+"""Reads the events that a peer published, with read_committed, and compares them with the expected ones.
 
 Rules:
-- Every order's spending event is there once; spending and points per customer add up to the cent.
+- Every order has one spending event. Spending and points per customer add up exactly.
 - An exactly-once peer numbers each customer's events without gap or repeat.
-- The fingerprint covers id, sequence and data of every event, whatever the order of the customers: peers with equal
-  fingerprints published the same events, byte for byte but for the time.
+- The fingerprint covers id, sequence and data of every event, whatever the order of the customers. Peers with equal
+  fingerprints published the same ids, sequences and data, byte for byte.
 """
 
 import hashlib
@@ -53,7 +53,10 @@ _points = msgspec.json.Decoder(_Points).decode
 
 @dataclass
 class Published:
-    """appended_ms: when the broker appended each spending event, ascending once `read` returns it."""
+    """All events of a run, added up.
+
+    appended_ms: the broker's append time of each spending event, in ms since 1970. `read` returns it sorted.
+    """
 
     appended_ms: list[int] = field(default_factory=list)
     cents: Counter[str] = field(default_factory=Counter)
@@ -94,7 +97,7 @@ class Published:
 
 
 def read(site: Site, ends: Sequence[int]) -> Published:
-    """Every event up to `ends`, the last stable offset of each partition."""
+    """Read every event up to `ends`, the last stable offset of each partition."""
     published = Published()
     with event_consumer(site) as consumer:
         topic = site.catalogue.events.name
@@ -111,7 +114,7 @@ def read(site: Site, ends: Sequence[int]) -> Published:
 
 
 def event_consumer(site: Site) -> Any:
-    """A read_committed consumer outside any group, which its caller assigns."""
+    """A read_committed consumer without a group. The caller assigns its partitions."""
     return Consumer(
         {
             "bootstrap.servers": site.bootstrap,
@@ -119,7 +122,7 @@ def event_consumer(site: Site) -> Any:
             "enable.auto.commit": False,
             "isolation.level": "read_committed",
             "auto.offset.reset": "earliest",
-            "enable.partition.eof": True,  # so that a transaction marker at the end moves the position
+            "enable.partition.eof": True,  # so that the position also moves past a transaction marker at the end
             "fetch.wait.max.ms": 100,
         }
     )

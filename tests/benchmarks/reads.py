@@ -1,9 +1,9 @@
-"""GET of a customer by its owner against a bare aiohttp handler that returns the same bytes from a dict.
+"""Compares GET of a customer at its owner with a bare aiohttp handler. The handler returns the same bytes from a dict.
 
 Rules:
-- Both servers in turn on one core with all their threads, the load and the broker on the other one; each on keep-alive
-  connections without pipelining.
-- CPU per GET is told beside the rate: it holds on a busy machine too, and shows when the client was the limit.
+- The servers run in turn on one core with all their threads. The load and the broker run on the other core. The
+  connections are keep-alive, without pipelining.
+- The report has CPU per GET besides the rate. It is valid on a busy machine too, and shows when the client was the limit.
 
 Usage: python -m tests.benchmarks.reads [--rounds N] [--seconds S]
 """
@@ -46,7 +46,7 @@ web.run_app(app, host="127.0.0.1", port=port, access_log=None, print=None)
 
 
 class Connection(asyncio.Protocol):
-    """Asks again as soon as an answer is complete."""
+    """A client connection that sends the next request as soon as an answer is complete."""
 
     def __init__(self, path: str) -> None:
         self.answers = 0
@@ -71,14 +71,14 @@ class Connection(asyncio.Protocol):
 
 
 class Figures(NamedTuple):
-    """rate: answers a second. cpu_us: CPU microseconds of the server per answer, user and system."""
+    """The figures of a server. rate: answers per second. cpu_us: its CPU microseconds per answer, user and system."""
 
     rate: float
     cpu_us: float
 
 
 async def load(port: int, path: str, seconds: float, server: psutil.Process) -> Figures:
-    """Ask for that long, after a short warm-up."""
+    """Load a server for some seconds, after a short warm-up."""
     loop = asyncio.get_running_loop()
     made = [
         await loop.create_connection(lambda: Connection(path), "127.0.0.1", port) for _ in range(CONNECTIONS)
@@ -99,7 +99,7 @@ def _cpu_s(process: psutil.Process) -> float:
 
 
 def serve(command: Sequence[str], environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
-    """Start a server on its core: each thread inherits it."""
+    """Start a server on its core. Its threads inherit the core."""
     os.sched_setaffinity(0, SERVER_CORE)
     try:
         return subprocess.Popen(command, env=environment)
@@ -108,7 +108,7 @@ def serve(command: Sequence[str], environment: Mapping[str, str] | None = None) 
 
 
 def register(port: int) -> tuple[str, bytes]:
-    """Register a customer once the worker is ready. Returns its path and its bytes."""
+    """Register a customer once the worker is ready. Returns the path and the body of its GET."""
     url = f"http://127.0.0.1:{port}"
     body = json.dumps({"name": "Ada", "email": "ada@example.com"}).encode()
     for _ in range(300):

@@ -1,10 +1,10 @@
-"""Recovery of this worker, held against its marks: restarts with and without its local files, takeovers of a half.
+"""Recovery of this worker against its marks: restarts with and without local files, takeovers of half the partitions.
 
 Rules:
-- A restart is from the start of the process to the visible event of an order that waited for it, so that imports and
-  joining the group count; how much of it was restoring is told beside it.
-- The marks are those of MARKED_CUSTOMERS; with fewer customers they are easier to meet.
-- When all is over, the sums of all orders must be right: those of the load, of the restarts and of the takeovers.
+- A restart lasts from the start of the process to the visible event of an order that waited for it. So imports and
+  joining the group count. The time for restoring is reported separately too.
+- The marks are for MARKED_CUSTOMERS. With fewer customers, they are easier to meet.
+- In the end, the sums of all orders must be right, including those of the restarts and takeovers.
 
 Usage: python -m tests.benchmarks.recovery [--customers N] [--orders N] [--times N]
 """
@@ -33,7 +33,7 @@ INTACT_MARK_S, DELETED_MARK_S, TAKEOVER_MARK_S = 3.0, 10.0, SESSION_S + 2.0
 
 
 class Restart(NamedTuple):
-    """seconds: until back; restoring_s: of these; replayed: changelog records that were read."""
+    """One restart. seconds: total time. restoring_s: the part for restoring. replayed: changelog records read."""
 
     seconds: float
     restoring_s: float
@@ -41,7 +41,7 @@ class Restart(NamedTuple):
 
 
 class Recovery(NamedTuple):
-    """Everything that was measured, in the order in which it happened."""
+    """All figures, in order of time."""
 
     workload: Workload
     intact: Sequence[Restart]
@@ -50,7 +50,7 @@ class Recovery(NamedTuple):
 
 
 def measure(running: Runner, workload: Workload, times: int) -> Recovery:
-    """Restarts and takeovers, each so many times. Raises WrongResult on a wrong sum."""
+    """Measure restarts and takeovers. times: how often each. Raises WrongResult on a wrong sum."""
     with running.place("recovery") as (site, folder):
         pid = running.broker.pid
         expected = _worked_off(running, site, folder, workload)
@@ -69,7 +69,7 @@ def measure(running: Runner, workload: Workload, times: int) -> Recovery:
 
 
 def markdown(recovery: Recovery) -> list[str]:
-    """A section of a report."""
+    """The section of the report, as lines of Markdown."""
     workload = recovery.workload
     rows = [
         *(_restarted("back with its files", each, INTACT_MARK_S) for each in recovery.intact),
@@ -104,7 +104,7 @@ def _marked(seconds: float, mark_s: float) -> list[str]:
 
 
 def _worked_off(running: Runner, site: Site, folder: Path, workload: Workload) -> Expected:
-    """A worker has registered the customers, counted their orders, and ended."""
+    """Run a worker until it has registered the customers and counted their orders, then stop it."""
     with start(OURS, site, folder, running.broker.pid) as process:
         register(OURS, site, workload, process, running.told)
         before = Ends(site.bootstrap, site.catalogue.events.name).offsets()

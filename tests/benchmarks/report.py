@@ -1,4 +1,4 @@
-"""The report of a benchmark: Markdown for people, an SVG to look at."""
+"""The report of a benchmark, as Markdown and as an SVG chart."""
 
 import os
 import platform
@@ -36,7 +36,7 @@ _WIDTH, _LABEL, _FIGURE, _BAR, _TITLE = 860, 190, 90, 18, 34
 
 
 def describe_machine() -> str:
-    """Processor, cores, memory, system, Python: what figures depend on."""
+    """The properties of the machine that affect figures: processor, cores, memory, system and Python."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -68,7 +68,7 @@ def markdown(benchmark: Benchmark) -> str:
 
 
 class Bar(NamedTuple):
-    """One bar of a chart: a median with its range. ours: drawn in colour; fair: the scale is made for it."""
+    """One bar of a chart: a median with its range. ours: drawn in colour. fair: included in the scale."""
 
     name: str
     low: float
@@ -79,7 +79,7 @@ class Bar(NamedTuple):
 
 
 def svg(benchmark: Benchmark) -> str:
-    """Bars of the medians; a thin line over each shows the range. A bar that ends at the edge goes on."""
+    """Draw the medians as bars, with a thin line for the range. A bar that reaches the edge is longer than shown."""
     drawn: list[str] = []
     y = 10
     for comparison in benchmark.comparisons:
@@ -118,7 +118,7 @@ def _latency_bars(results: PeerResults) -> list[Bar]:
 
 
 def _chart(drawn: list[str], title: str, digits: int, bars: Sequence[Bar], y: int) -> int:
-    """Draws one chart below y; returns where it ends."""
+    """Draw one chart below y. Returns the y at its end."""
     drawn.append(f'<text class="t" x="10" y="{y}">{escape(title)}</text>')
     width = _WIDTH - _LABEL - _FIGURE
     longest = max([bar.high for bar in bars if bar.fair] or [bar.high for bar in bars])
@@ -183,7 +183,7 @@ def _waits(results: PeerResults) -> list[str]:
 
 
 def medians(results: PeerResults, figures: Sequence[Figure]) -> list[str]:
-    """The median of each figure, with its range where there is one."""
+    """The median of each figure, with its range if there is more than one value."""
     cells = []
     for figure in figures:
         low, high = (f"{value:,.{figure.digits}f}" for value in results.range(figure))
@@ -193,6 +193,6 @@ def medians(results: PeerResults, figures: Sequence[Figure]) -> list[str]:
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a Markdown table; every column but the first is aligned right."""
+    """The lines of a Markdown table. All columns except the first are aligned right."""
     rule = ["---", *["---:"] * (len(titles) - 1)]
     return [f"| {' | '.join(cells)} |" for cells in (titles, rule, *rows)]

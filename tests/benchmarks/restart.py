@@ -1,6 +1,6 @@
-"""How long a stopped peer takes to be back: from its start to the visible event of an order that was waiting for it.
+"""Restart time of a stopped peer: from its start to the visible event of an order that waited for it.
 
-Two ways: with its local files as it left them, and with none, so that all state comes from the changelogs.
+It is measured with its local files intact, and without any, so that all state comes from the changelogs.
 """
 
 import shutil
@@ -20,21 +20,21 @@ from tests.benchmarks.orders import Expected, make_order
 from tests.benchmarks.peers import Peer
 from tests.benchmarks.throughput import start
 
-_FIRST_NUMBER = 0x90000000  # beyond any workload's, and those of the latency
+_FIRST_NUMBER = 0x90000000  # higher than the order numbers of any workload and of the latency
 _LOOK_EVERY_S = 0.02
 _WITHIN_S = 180.0
 
 
 @dataclass(frozen=True)
 class Restarts:
-    """Seconds."""
+    """Restart times in seconds, with local files intact and deleted."""
 
     intact_s: float
     deleted_s: float
 
 
 def of_peer(peer: Peer, site: Site, folder: Path, broker_pid: int, expected: Expected) -> Restarts:
-    """The peer has been stopped; it is stopped again afterwards. expected: gets the orders that wait for it."""
+    """Measure both restarts of a stopped peer, and stop it again. expected: gets the waiting orders added."""
     with back(peer, site, folder, broker_pid, expected) as (_, intact_s):
         pass
     shutil.rmtree(folder)
@@ -44,8 +44,11 @@ def of_peer(peer: Peer, site: Site, folder: Path, broker_pid: int, expected: Exp
 
 
 class Restored(NamedTuple):
-    """records: of changelogs, replayed since the worker's start. seconds: that this took, all assignments together.
-    copies: complete ones, of partitions that others hold."""
+    """What a worker has restored since its start.
+
+    records: replayed changelog records. seconds: the time for that, over all assignments. copies: number of complete
+    standby copies.
+    """
 
     records: int
     seconds: float
@@ -53,7 +56,7 @@ class Restored(NamedTuple):
 
 
 def restored(web_port: int) -> Restored:
-    """By the metrics of this worker, which listens there."""
+    """Read the metrics of the worker at this port."""
     with urllib.request.urlopen(f"http://127.0.0.1:{web_port}/metrics") as answer:
         families = text_string_to_metric_families(answer.read().decode())
         values = {sample.name: sample.value for family in families for sample in family.samples}
@@ -68,7 +71,7 @@ def restored(web_port: int) -> Restored:
 def back(
     peer: Peer, site: Site, folder: Path, broker_pid: int, expected: Expected, web_port: int = 0
 ) -> Iterator[tuple[MeasuredProcess, float]]:
-    """The stopped peer, started again, and the seconds that it took."""
+    """Start a stopped peer again. Yields its process and the seconds of the restart."""
     ends = Ends(site.bootstrap, site.catalogue.events.name)
     before = ends.offsets()
     Loader(site, linger_ms=0).orders([make_order(_FIRST_NUMBER + expected.orders, 0, 1_000)], expected)

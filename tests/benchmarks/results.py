@@ -1,4 +1,4 @@
-"""Everything one benchmark found, and the figures made of it: medians, ranges, ratios."""
+"""All results of one benchmark, and the figures derived from them: medians, ranges and ratios."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from tests.benchmarks.throughput import Throughput
 
 
 class Figure(NamedTuple):
-    """A column of the report. digits: after the point. goal: what the ratio to Kafka Streams should be, in words."""
+    """A column of the report. digits: number of decimals. goal: the wanted ratio to Kafka Streams, as text."""
 
     title: str
     of: Callable[[Throughput], float]
@@ -32,7 +32,7 @@ FIGURES = (
 
 
 class Stored(NamedTuple):
-    """Bytes of a peer's local files in one run: before the orders, and in the end."""
+    """Bytes of a peer's local files in one run: before the orders, and at the end."""
 
     registered: int
     worked_off: int
@@ -40,8 +40,11 @@ class Stored(NamedTuple):
 
 @dataclass
 class PeerResults:
-    """One peer on one workload. runs, stored: one a round; shared_s: one a round of several processes, seconds from
-    their start until each had its share of the partitions; latency and restarts: of the last round."""
+    """The results of one peer on one workload.
+
+    runs, stored: one entry per round. shared_s: one entry per round with several processes, in seconds from their start
+    until each had its share of the partitions. orders, posts, restarts: from the last round.
+    """
 
     peer: Peer
     workload: Workload
@@ -62,7 +65,7 @@ class PeerResults:
 
 @dataclass
 class Comparison:
-    """All peers on one workload."""
+    """The results of all peers on one workload."""
 
     workload: Workload
     peers: list[PeerResults]
@@ -71,7 +74,7 @@ class Comparison:
         return next((results for results in self.peers if results.peer is OURS), None)
 
     def ratio(self, figure: Figure, other: PeerResults) -> float | None:
-        """Ours by the other's, both medians of this benchmark; None when ours did not run."""
+        """Our median divided by the other peer's; None when our worker did not run."""
         ours = self.ours()
         return None if ours is None else ours.median(figure) / other.median(figure)
 
@@ -85,7 +88,7 @@ class Comparison:
 
 @dataclass
 class Benchmark:
-    """machine, notes: what a reader has to know, one sentence each. parts: lines of Markdown of what else was measured."""
+    """All results. machine: its description. notes: sentences for the reader. parts: further sections, as Markdown."""
 
     machine: str
     comparisons: list[Comparison] = field(default_factory=list)

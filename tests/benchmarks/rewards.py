@@ -1,9 +1,10 @@
-"""The contract's rules for one order, in one place for the two Python peers: written for them alone, and short.
+"""A short implementation of the contract's rules for one order, only for the two Python peers.
 
 Rules:
-- A customer counts as registered before the first order: version and sequence start at 1.
-- US dollars, one rule set, three years of days and more: what the benchmark's orders need, and no return or payment.
-- Speed matters: msgspec reads and writes, ids come from hashlib, the year's sum moves on instead of being added up.
+- A customer counts as registered before the first order, so version and sequence start at 1.
+- It covers what the benchmark's orders need: US dollars, one rule set, more than three years of days. It has no returns
+  or payments.
+- It is fast: msgspec reads and writes, hashlib makes ids, and the annual sum is updated, not recomputed.
 """
 
 from collections.abc import Iterator
@@ -48,7 +49,7 @@ class OrderCompleted(msgspec.Struct, rename="camel", gc=False):
 
 
 class Customer(msgspec.Struct):
-    """last_day: of the latest order, in days since 1970; 0 before the first. days: cents per day."""
+    """A customer. last_day: day of the latest order, in days since 1970; 0 before the first. days: day -> cents."""
 
     version: int = 1
     sequence: int = 1
@@ -113,7 +114,7 @@ class CloudEvent(msgspec.Struct, gc=False):
 
 
 def count(customer: Customer, order: OrderCompleted, time: str) -> Iterator[CloudEvent]:
-    """Change the customer by an order that has not counted yet, and yield its events. time: RFC 3339, of now."""
+    """Apply a new order to the customer, and yield its events. time: the current time, as RFC 3339 text."""
     day = int(datetime.fromisoformat(order.occurred_on).astimezone(UTC).timestamp()) // 86_400
     cents, last_day, level = order.cents, customer.last_day, customer.level
     _spend(customer, day, cents)
@@ -158,7 +159,7 @@ def _spend(customer: Customer, day: int, cents: int) -> None:
 
 
 def _full_window(customer: Customer, day: int, last_day: int, level_before: int) -> tuple[int, int] | None:
-    """(last day, cents) of the earliest full window, when the customer becomes VIP."""
+    """(last day, cents) of the earliest full window if the customer becomes a VIP now; otherwise None."""
     if customer.vip or customer.level < PLATINUM or customer.total < VIP_CENTS:
         return None
     if level_before == PLATINUM and day >= last_day:

@@ -1,9 +1,9 @@
-"""Runs the peers in turn, round after round: topics, registrations, orders, figures, and what is measured besides."""
+"""Runs the peers in turn, round after round: topics, registrations, orders and figures, also latency and restarts."""
 
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,9 +28,10 @@ console = Console()
 
 @dataclass(frozen=True)
 class Plan:
-    """How often, and what is measured beside the throughput: in the last round of each comparison that asks for it.
+    """The number of rounds, and what to measure besides throughput, in the last round of a comparison.
 
-    faust_orders: so few, because it is slow. latency_s, posts: 0 for none.
+    faust_orders: fewer orders for Faust, because it is slow. latency_s: seconds; 0 for no latency. posts: HTTP
+    registrations; 0 for none.
     """
 
     rounds: int
@@ -40,13 +41,13 @@ class Plan:
     restarts: bool = False
 
     def workload_of(self, peer: Peer, workload: Workload) -> Workload:
-        """What that peer gets of it."""
+        """The workload for this peer. Faust gets fewer orders."""
         few = min(workload.orders, self.faust_orders)
         return replace(workload, orders=few) if peer is peers.FAUST else workload
 
 
 class Bar:
-    """The line of progress; fulfils throughput.Progress."""
+    """A progress line, callable as throughput.Progress."""
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress = progress
@@ -58,7 +59,7 @@ class Bar:
 
 @contextmanager
 def progress_bar() -> Iterator[Bar]:
-    """The line of progress, gone when it is left."""
+    """A progress line that disappears at the end of the context."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         yield Bar(progress, progress.add_task("starting Kafka", total=None))
@@ -72,7 +73,7 @@ def command(main: Callable[..., None]) -> None:
 
 
 def show(name: str, lines: Sequence[str]) -> None:
-    """Print lines of Markdown and write them to build/bench. name: of the file."""
+    """Print lines of Markdown, and write them to build/bench. name: the file's name without .md."""
     path = peers.BUILD / f"{name}.md"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n")
@@ -82,15 +83,22 @@ def show(name: str, lines: Sequence[str]) -> None:
 
 @contextmanager
 def runner() -> Iterator["Runner"]:
-    """A runner on a broker of its own, with a line of progress; all its files are gone when it is left."""
-    with progress_bar() as told, tempfile.TemporaryDirectory(prefix="customer-context-bench-") as name:
+    """A runner with its own broker and progress line. Its files are deleted at the end of the context."""
+    with progress_bar() as told, on_broker(told) as running:
+        yield running
+
+
+@contextmanager
+def on_broker(told: Bar, features: Mapping[str, int] | None = None) -> Iterator["Runner"]:
+    """A runner with its own broker. told: an existing progress line. features: feature levels; None for the defaults."""
+    with tempfile.TemporaryDirectory(prefix="customer-context-bench-") as name:
         folder = Path(name)
-        with EmbeddedKafka(folder / "kafka", properties=BROKER_PROPERTIES) as broker:
+        with EmbeddedKafka(folder / "kafka", properties=BROKER_PROPERTIES, features=features) as broker:
             yield Runner(broker, folder, told)
 
 
 class Runner:
-    """Runs peers on one broker; every run has a site and a folder of its own."""
+    """Runs peers on one broker. Every run has its own site and folder."""
 
     def __init__(self, broker: EmbeddedKafka, folder: Path, told: Bar) -> None:
         self._folder = folder
@@ -99,7 +107,10 @@ class Runner:
         self.told = told
 
     def compare(self, workload: Workload, chosen: Sequence[Peer], plan: Plan, besides: bool) -> Comparison:
-        """All of them, one after the other, as often as there are rounds. besides: latency and restarts too."""
+        """Run all chosen peers in turn, for all rounds. besides: whether to measure latency and restarts too.
+
+        Raises WrongResult on a wrong sum, or if exactly-once peers published different events.
+        """
         results = [PeerResults(peer, plan.workload_of(peer, workload)) for peer in chosen]
         for number in range(1, plan.rounds + 1):
             for each in results:
@@ -110,7 +121,7 @@ class Runner:
         return comparison
 
     def run(self, results: PeerResults, besides: Plan | None = None) -> None:
-        """One more run, whose figures are added to the results. besides: what else to measure, in the same run."""
+        """Run a peer once, and add the figures to its results. besides: what else to measure in the same run."""
         with self.place(results.peer.key) as (site, folder):
             self._measure(results, site, folder, besides)
         run = results.runs[-1]
@@ -122,7 +133,7 @@ class Runner:
 
     @contextmanager
     def place(self, key: str) -> Iterator[tuple[Site, Path]]:
-        """Topics of a run's own and a folder for state. key: for their names."""
+        """Topics and a state folder for one run. Both are deleted at the end. key: part of the topics' prefix."""
         self._runs += 1
         site = Site(self.broker.bootstrap, f"bench{self._runs}-{key}.")
         folder = self._folder / f"run{self._runs}" / "state"

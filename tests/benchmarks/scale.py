@@ -1,9 +1,9 @@
-"""Two workers on the two halves of the partitions against one, on the same data and the same broker, in turn.
+"""Compares two workers, each with half of the partitions, with one worker, on the same data and broker, in turn.
 
 Rules:
-- CPU of two workers is that of both together. The broker's share tells what is left for workers on this machine: when
-  all cores are in use, two workers take more orders only where one of them left a core idle.
-- Two workers had half of the partitions each before the measured stretch began, or the report says so.
+- The CPU of two workers is the sum of both. The broker's share shows how much CPU remains for workers on this machine.
+  When all cores are busy, two workers are only faster if one worker left a core idle.
+- If the two workers did not have half of the partitions each before the measured period, the report says so.
 
 Usage: python -m tests.benchmarks.scale [--orders N] [--customers N] [--shape uniform|zipf] [--rounds N]
 """
@@ -41,12 +41,12 @@ _FIGURES = (
 
 
 def compare(running: Runner, workload: Workload, rounds: int) -> Comparison:
-    """One worker and two, in turn. Raises WrongResult on a wrong sum."""
+    """Measure one worker and two workers in turn. Raises WrongResult on a wrong sum."""
     return running.compare(workload, [peers.OURS, peers.TWO], Plan(rounds), besides=False)
 
 
 def markdown(comparison: Comparison) -> list[str]:
-    """A section of a report."""
+    """The section of the report, as lines of Markdown."""
     one, two = comparison.peers
     ratios = [f"{two.median(figure) / one.median(figure):.2f}" for figure in _FIGURES]
     rows = [[each.peer.name, *medians(each, _FIGURES)] for each in comparison.peers]
@@ -76,7 +76,7 @@ def main(
     shape: Annotated[Shape, typer.Option(help="Who orders how often.")] = Shape.UNIFORM,
     rounds: Annotated[int, typer.Option(help="How often each runs.")] = 2,
 ) -> None:
-    """Measure one worker and two; the report goes to build/bench/scale.md."""
+    """Measure one worker and two workers; the report goes to build/bench/scale.md."""
     with runner() as running:
         workload = Workload(orders, customers, shape is Shape.ZIPF)
         show("scale", markdown(compare(running, workload, rounds)))

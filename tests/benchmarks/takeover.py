@@ -1,11 +1,12 @@
-"""Two workers, one killed with -9: how long until the other processes its half of the partitions too.
+"""Takeover time: one of two workers is killed with kill -9, and the other must also process its half of the partitions.
 
 Rules:
-- Orders flow into every partition all the time, so that the killed worker leaves a transaction behind. A takeover is
-  from the kill to the visible event of the first order after it, in the partition in which that takes longest.
-- Whoever was killed is started again with its files, and both hold their halves, process, and have copies of the
-  other's half before the next kill. They are killed in turn: the second one first, whose half the first one has held
-  before; then the first one, whose half the second one has only ever copied.
+- Orders flow into every partition all the time, so that the killed worker leaves an open transaction. A takeover lasts
+  from the kill to the visible event of the first order after it, in the slowest partition.
+- The killed worker is restarted with its files. Before the next kill, both workers must hold their halves, process, and
+  have copies of the other half.
+- They are killed in turn, the second one first. The first worker has held that half before. The second worker has only
+  ever had a copy of the first one's half.
 """
 
 import itertools
@@ -23,25 +24,27 @@ from tests.benchmarks.peers import OURS
 from tests.benchmarks.restart import Restored, restored
 from tests.benchmarks.throughput import start, until_shared
 from worker.broker.ports import free_port
-from worker.topic_reader import partition_of
+from worker.kafka.reader import partition_of
 
-_FIRST_NUMBER = 0xA0000000  # beyond any workload's, those of the latency and those of the restarts
+_FIRST_NUMBER = (
+    0xA0000000  # higher than the order numbers of any workload, of the latency and of the restarts
+)
 _TICK_S = 0.05
 _WITHIN_S = 180.0
 
 
 class Takeover(NamedTuple):
-    """replayed: changelog records that the survivor had to read for the half that it took over, beyond its copy."""
+    """One takeover. replayed: changelog records that the survivor had to read in addition to its copy."""
 
     seconds: float
     replayed: int
 
 
 class Stream:
-    """Orders for every partition, one each at a time, and when the event of each was seen."""
+    """Produces orders for all partitions, and watches for their events. sent: number of orders."""
 
     def __init__(self, site: Site, customers: int, expected: Expected) -> None:
-        """customers: that are registered. expected: gets the orders."""
+        """customers: number of registered customers. expected: gets the orders added."""
         numbers = range(customers)
         by_partition = {partition_of(customer_id(number), PARTITIONS): number for number in numbers}
         if len(by_partition) < PARTITIONS:
@@ -56,14 +59,17 @@ class Stream:
         self.sent = 0
 
     def tick(self) -> list[bytes]:
-        """One order for every partition. Returns their ids."""
+        """Produce one order for every partition. Returns their ids."""
         orders = [make_order(next(self._numbers), customer, 1_000) for customer in self._customers]
         self._loader.orders(orders, self._expected)
         self.sent += len(orders)
         return [order.order_id.encode() for order in orders]
 
     def until_seen(self, look_after: Callable[[], None]) -> float:
-        """Orders flow until those of now are all seen. Returns when the last of them was, in monotonic seconds."""
+        """Produce orders until the events of the first ones have come. Returns the monotonic time of the last of these.
+
+        Raises RuntimeError when one does not come in time.
+        """
         first, seen = self.tick(), self._watcher.seen
         give_up_at = time.monotonic() + _WITHIN_S
         while not all(order in seen for order in first):
@@ -95,14 +101,14 @@ class Member:
         self.process: MeasuredProcess = self._until.enter_context(process)
 
     def restored(self) -> Restored:
-        """What it has read of changelogs since it was started."""
+        """What the worker has restored since its start."""
         return restored(self._port)
 
 
 def of_halves(
     site: Site, folders: tuple[Path, Path], broker_pid: int, stream: Stream, times: int
 ) -> list[Takeover]:
-    """The takeovers. folders: of the two workers, which are started here and have ended afterwards."""
+    """Measure takeovers. Starts two workers and stops them at the end. folders: their state folders."""
     with ExitStack() as until:
         crew = [Member(site, folder, broker_pid, until) for folder in folders]
         found = []
@@ -117,7 +123,7 @@ def of_halves(
 
 
 def _settle(site: Site, crew: Sequence[Member], stream: Stream) -> None:
-    """Until both hold their halves, process, and have copies of the rest."""
+    """Wait until both workers hold their halves, process, and have copies of the rest."""
 
     def look_after() -> None:
         for member in crew:

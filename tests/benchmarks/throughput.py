@@ -1,10 +1,10 @@
-"""Orders a second through one peer: the orders are there before it starts, and it works them off.
+"""Orders per second of one peer. All orders are on the topic before the peer starts.
 
 Rules:
-- Steady state is STEADY of the orders' spending events, by the time at which the broker appended them; CPU seconds are
-  those of the same stretch. So neither starting, nor a Java runtime that still compiles, nor idling enters them.
-- Nobody reads the events while the peer runs: only the ends of the topic are asked for, five times a second.
-- No figure without a right result: an exactly-once peer with one wrong sum ends the benchmark.
+- Steady state is the STEADY range of the spending events, by the broker's append time. CPU seconds are for the same
+  period. So start-up, a Java runtime that still compiles, and idle time do not count.
+- No consumer reads the events while the peer runs. Only the ends of the topic are requested, five times a second.
+- Figures need a right result: one wrong sum of an exactly-once peer ends the benchmark.
 """
 
 import time
@@ -19,10 +19,10 @@ from tests.benchmarks.peers import Peer
 from tests.benchmarks.published import Published, read
 
 Progress = Callable[[str, int, int], None]
-"""Told what is going on, how much is done and how much there is."""
+"""Called with the current step, the amount done and the total."""
 
 STEADY = (0.5, 0.9)
-"""From where to where of all orders. With fewer than 200,000 a Java runtime still warms up in there."""
+"""The measured part of all orders, as shares. With fewer than 200,000 orders, it includes the warm-up of Java."""
 
 _LOOK_EVERY_S = 0.2
 _QUIET_S = 1.0
@@ -31,13 +31,16 @@ _SHARED_WITHIN_S = 120.0
 
 
 class WrongResult(RuntimeError):
-    """A peer that promises exactly-once published something wrong."""
+    """An exactly-once peer published something wrong."""
 
 
 @dataclass(frozen=True)
 class Throughput:
-    """One run. cpu_*: CPU seconds per 1,000 orders; whole: from the start of the process on, start-up included.
-    steady_from_s: from the start of the process to the stretch that is measured."""
+    """The figures of one run.
+
+    cpu_*: CPU seconds per 1,000 orders; whole: since the start of the process, start-up included. steady_from_s: seconds
+    from the start of the process to the measured period.
+    """
 
     orders_per_s: float
     cpu_per_1000: float
@@ -83,20 +86,20 @@ def load(site: Site, workload: Workload, told: Progress) -> Expected:
 def work_off(
     peer: Peer, site: Site, expected: Expected, process: MeasuredProcess, before: list[int], told: Progress
 ) -> Published:
-    """Wait until the peer has worked off everything; returns what it published. before: the ends at its start."""
+    """Wait until the peer has processed all orders, and read its events. before: the ends at the peer's start."""
     return read(site, until_worked_off(peer, site, expected, process, before, told))
 
 
 def until_worked_off(
     peer: Peer, site: Site, expected: Expected, process: MeasuredProcess, before: list[int], told: Progress
 ) -> list[int]:
-    """Wait for the same. Returns the ends."""
+    """Wait until the peer has processed all orders. Returns the ends of its events. before: the ends at its start."""
     ends = Ends(site.bootstrap, site.catalogue.events.name)
     return _wait(ends, before, expected.events, process, told, peer.name)
 
 
 def until_shared(site: Site, members: int, look_after: Callable[[], None]) -> None:
-    """Until so many members of the peer's group hold as many partitions each."""
+    """Wait until the peer's group has `members` members with equal shares. Raises RuntimeError when it takes too long."""
     give_up_at = time.monotonic() + _SHARED_WITHIN_S
     while site.shares() != [PARTITIONS // members] * members:
         look_after()
@@ -106,7 +109,7 @@ def until_shared(site: Site, members: int, look_after: Callable[[], None]) -> No
 
 
 def check(peer: Peer, published: Published, expected: Expected) -> tuple[str, ...]:
-    """What is wrong, in words. Raises WrongResult when something is, and the peer promises exactly-once."""
+    """Describe what is wrong; empty when nothing is. Raises WrongResult for an exactly-once peer with a fault."""
     faults = tuple(published.faults(expected))
     if faults and peer.exactly_once:
         raise WrongResult(f"{peer.name}: {', '.join(faults)}")
@@ -114,12 +117,14 @@ def check(peer: Peer, published: Published, expected: Expected) -> tuple[str, ..
 
 
 def measure(peer: Peer, process: MeasuredProcess, published: Published, expected: Expected) -> Throughput:
-    """The figures of a run. Raises WrongResult."""
+    """Compute the figures of a run. Raises WrongResult for an exactly-once peer with a fault."""
     faults = check(peer, published, expected)
     stamps = published.appended_ms
     first, last = (int(len(stamps) * share) for share in STEADY)
     start, orders = stamps[first] / 1000, last - first
-    end = max(stamps[last] / 1000, start + 0.001)  # the broker's clock has milliseconds
+    end = max(
+        stamps[last] / 1000, start + 0.001
+    )  # append times are whole milliseconds, so both could be equal
     (cpu_start, broker_start), (cpu_end, broker_end) = process.cpu_at(start), process.cpu_at(end)
     whole, _ = process.cpu_at(stamps[-1] / 1000)
     return Throughput(
@@ -136,7 +141,7 @@ def measure(peer: Peer, process: MeasuredProcess, published: Published, expected
 
 
 def start(peer: Peer, site: Site, folder: Path, broker_pid: int, web_port: int = 0) -> MeasuredProcess:
-    """The peer's process, to be entered."""
+    """The peer's processes, not started yet: a context manager. web_port: of the first one; 0 for any free port."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder.parent / f"{peer.key}.log"
     ports = [web_port, *[0] * (peer.processes - 1)]
@@ -147,7 +152,7 @@ def start(peer: Peer, site: Site, folder: Path, broker_pid: int, web_port: int =
 def _wait(
     ends: Ends, before: list[int], at_least: int, process: MeasuredProcess, told: Progress, what: str
 ) -> list[int]:
-    """Until at least that many records came and no more follow, or none came for long. Returns the ends."""
+    """Wait until `at_least` new records have come and no more follow, or none has come for long. Returns the ends."""
     last, changed_at = before, time.monotonic()
     while True:
         process.check()

@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.client import AIOKafkaClient
 
-from worker.broker import BrokerError, EmbeddedKafka, embedded, running_bootstrap
+from worker.broker import BrokerError, EmbeddedKafka, running_bootstrap
 from worker.broker.folder import DataFolder
 from worker.broker.pins import KAFKA_VERSION
 from worker.broker.ports import free_port, kafka_answers
@@ -100,7 +100,7 @@ def test_a_second_broker_in_the_same_folder_is_refused_and_the_first_goes_on(
     used_folder: Path, broker: EmbeddedKafka
 ) -> None:
     address = broker.start()
-    with pytest.raises(BrokerError, match="Another Kafka works in"):
+    with pytest.raises(BrokerError, match="Another Kafka runs in"):
         EmbeddedKafka(used_folder).start()
     assert kafka_answers(port_of(address))
     assert asyncio.run(read(address, "kept"))
@@ -154,13 +154,11 @@ def test_a_remembered_port_in_use_is_replaced_by_a_free_one(used_folder: Path, b
         assert port_of(broker.start()) != port
 
 
-def test_a_port_taken_while_kafka_starts_costs_another_try(
-    broker: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_port_taken_while_kafka_starts_costs_another_try(used_folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ports = iter([taken.getsockname()[1]])
-        monkeypatch.setattr(embedded, "free_port", lambda: next(ports, None) or free_port())
-        assert kafka_answers(port_of(broker.start()))
+        with EmbeddedKafka(used_folder, free_port=lambda: next(ports, None) or free_port()) as broker:
+            assert kafka_answers(port_of(broker.bootstrap))
 
 
 @pytest.mark.parametrize("marker", ["3.9.0", None])
@@ -197,15 +195,12 @@ def test_an_interrupted_preparation_is_done_again(tmp_path: Path) -> None:
 def test_no_start_after_the_first_needs_the_network(
     broker: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "jgo", None)  # importing it now fails
-    monkeypatch.setitem(sys.modules, "jgo.maven", None)
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nothing listens there
     assert kafka_answers(port_of(broker.start()))
 
 
-def test_a_frozen_broker_is_killed_when_it_does_not_stop_in_time(
-    broker: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(embedded, "STOP_GRACE_S", 0.3)
+def test_a_frozen_broker_is_killed_when_it_does_not_stop_in_time(used_folder: Path) -> None:
+    broker = EmbeddedKafka(used_folder, stop_grace_s=0.3)
     broker.start()
     pid = broker.pid
     os.kill(pid, signal.SIGSTOP)

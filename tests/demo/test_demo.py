@@ -79,6 +79,12 @@ def test_the_first_demo_counts_what_the_file_says(first):
 
 
 @pytest.mark.timeout(180)
+def test_the_address_of_the_desk_comes_first(first):
+    names = re.findall(r"^(\S+) +http", first.stdout, re.MULTILINE)
+    assert names == ["Desk", "API", "Documentation"]
+
+
+@pytest.mark.timeout(180)
 def test_the_next_demo_reads_it_back_counts_nothing_twice_and_ends_with_all_it_started(first, environment):
     began = time.monotonic()
     demo = subprocess.Popen([PROGRAM, "demo"], env=environment, stdout=subprocess.PIPE, text=True)

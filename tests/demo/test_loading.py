@@ -7,16 +7,16 @@ from collections.abc import AsyncIterator
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from worker.admin import ensure_topics
-from worker.demo import messages
+from worker.demo import messages, stories
 from worker.demo.loading import SampleLoader, SampleNotLoaded, send_all
 from worker.demo.messages import Message
 from worker.demo.purchases import read_purchases
 from worker.demo.tally import Tally
-from worker.producing import producing
+from worker.kafka.admin import ensure_topics
+from worker.kafka.producer import producing
+from worker.kafka.reader import reading
+from worker.kafka.topics import Catalogue, Topic
 from worker.settings import Settings
-from worker.topic_reader import reading
-from worker.topics import Catalogue, Topic
 
 PURCHASES = read_purchases()[:12]
 
@@ -77,6 +77,34 @@ async def test_what_has_an_outcome_is_not_sent_again(kafka, topics, producer):
     assert {value["orderId"] for value in await values(kafka, topics.payments)} == sent
 
 
+async def test_of_the_stories_only_the_chapters_that_lack_an_outcome_are_told(kafka, topics, producer):
+    told, half, untold = stories.chapters(topics)
+    outcomes = [step.outcome for step in (*told, *half[1:]) if step.outcome]
+    events = [
+        json.dumps({"id": each, "type": "T", "subject": "s", "data": {}, "causationid": each})
+        for each in outcomes
+    ]
+    await send_all(producer, topics.events, [Message(b"s", each.encode()) for each in events])
+    outputs = [topics.events.name, topics.results.name]
+    async with reading(Settings().kafka_client(kafka), outputs, range(2), from_beginning=True) as reader:
+        loader = SampleLoader(
+            topics, reader, Tally([]), [], lambda: None, (told, half, untold), patience_s=0.5
+        )
+        await loader.catch_up()
+        with pytest.raises(SampleNotLoaded, match=f"{1 + outcomes_of(untold)} steps of stories"):
+            await loader.load(producer)
+        result = {"commandId": half[0].outcome, "customerId": "s", "outcome": "APPLIED"}
+        await send_all(producer, topics.results, [Message(b"s", json.dumps(result).encode())])
+        with pytest.raises(SampleNotLoaded, match=f"{outcomes_of(untold)} steps of stories"):
+            await loader.load(producer)
+    sent = {value["commandId"] for value in await values(kafka, topics.commands)}
+    assert sent == {step.outcome for step in (*half, *untold) if step.topic == topics.commands}
+
+
+def outcomes_of(chapter: stories.Chapter) -> int:
+    return sum(step.outcome is not None for step in chapter)
+
+
 async def test_a_rejected_registration_ends_the_loading_with_its_code(kafka, topics, producer):
     rejected = {
         "commandId": messages.registration_id(1),
@@ -93,11 +121,10 @@ async def test_a_rejected_registration_ends_the_loading_with_its_code(kafka, top
             await asyncio.wait_for(loader.load(producer), 20)
 
 
-async def test_loading_gives_up_when_nothing_comes(kafka, topics, producer, monkeypatch):
-    monkeypatch.setattr("worker.demo.loading.NOTHING_NEW_S", 0.5)
+async def test_loading_gives_up_when_nothing_comes(kafka, topics, producer):
     async with reading(
         Settings().kafka_client(kafka), [topics.events.name], range(2), from_beginning=True
     ) as reader:
-        loader = SampleLoader(topics, reader, Tally(PURCHASES), PURCHASES, lambda: None)
+        loader = SampleLoader(topics, reader, Tally(PURCHASES), PURCHASES, lambda: None, patience_s=0.5)
         with pytest.raises(SampleNotLoaded, match="still missing"):
             await loader.load(producer)

@@ -10,7 +10,7 @@ from worker.demo.live import LiveTraffic
 from worker.demo.people import email_of
 from worker.demo.purchases import Purchase, read_purchases
 from worker.demo.tally import Tally
-from worker.topics import Catalogue
+from worker.kafka.topics import Catalogue
 
 PURCHASES = read_purchases()
 
@@ -96,8 +96,17 @@ def test_live_traffic_registers_a_customer_before_anything_else_and_sends_to_inp
     traffic = LiveTraffic(topics, random.Random(7))
     actions = [action for _ in range(200) for action in traffic.next()]
     registered: set[bytes] = set()
+    redeemed: set[tuple[bytes, str]] = set()
+    kinds: set[str] = set()
     for topic, message in actions:
         assert topic in (topics.commands, topics.orders, topics.payments)
-        if json.loads(message.value).get("commandType") == "RegisterCustomer":
+        value = json.loads(message.value)
+        kinds.add(value.get("commandType", topic.name))
+        if value.get("commandType") == "RegisterCustomer":
             registered.add(message.key)
+        if value.get("commandType") == "RedeemPoints":
+            redeemed.add((message.key, value["data"]["redemptionId"]))
+        if value.get("commandType") == "CancelRedemption":
+            assert (message.key, value["data"]["redemptionId"]) in redeemed
         assert message.key in registered
+    assert {"CancelRedemption", "AdjustPoints"} <= kinds

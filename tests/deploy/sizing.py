@@ -1,7 +1,7 @@
 """Measures what a customer and an order take: `python -m tests.deploy.sizing [CUSTOMERS] [ORDERS_EACH]`.
 
-A real worker with RocksDB on the embedded Kafka; sizes are those of files once all is processed and the worker has
-stopped, so they do not depend on how fast or busy the machine is. The sizing guide (docs/operations.md) uses them.
+It runs a real worker with RocksDB on the embedded Kafka. Sizes are those of files once everything is processed and the
+worker has stopped. So they do not depend on the speed of the machine. The sizing guide (docs/operations.md) uses them.
 """
 
 import json

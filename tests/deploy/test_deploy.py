@@ -11,7 +11,7 @@ import yaml
 from compose_spec import PyCompose
 
 from worker.settings import PREFIX, Settings
-from worker.topics import MAX_INPUT_BYTES
+from worker.wire.limits import MAX_RECORD_BYTES
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
@@ -73,6 +73,7 @@ def test_each_worker_starts_with_what_the_compose_file_sets(name, monkeypatch, t
     settings = settings_of(environment, monkeypatch, tmp_path)
     assert unknown == set()
     assert settings.advertised_url == f"http://{name}:{settings.web_port}"
+    assert all(settings.peers().base_of(f"http://worker-{number}:6066") for number in (1, 2))
     assert settings.authenticated
 
 
@@ -106,7 +107,7 @@ def test_workers_have_longer_to_stop_than_they_take():
 
 def test_kafka_in_containers_takes_records_as_large_as_the_topics_do():
     environment = compose()["services"]["kafka"]["environment"]
-    assert int(environment["KAFKA_MESSAGE_MAX_BYTES"]) > MAX_INPUT_BYTES
+    assert int(environment["KAFKA_MESSAGE_MAX_BYTES"]) > MAX_RECORD_BYTES
 
 
 def test_prometheus_scrapes_each_worker_of_the_compose_file():
@@ -117,6 +118,18 @@ def test_prometheus_scrapes_each_worker_of_the_compose_file():
 
 
 # -- The image
+
+
+def test_every_way_to_scrape_calls_the_job_what_the_alerts_expect():
+    monitor = yaml.safe_load((MANIFESTS / "podmonitor.yaml").read_text())
+    pods = manifest("StatefulSet")["spec"]["template"]
+    scraped = yaml.safe_load((ROOT / "deploy/prometheus/kubernetes.yml").read_text())["scrape_configs"]
+    assert pods["metadata"]["labels"][monitor["spec"]["jobLabel"]] == "customer-context"
+    assert [each["job_name"] for each in scraped] == ["customer-context"]
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    assert endpoint["port"] in {port["name"] for port in worker_container()["ports"]}
+    selected = monitor["spec"]["selector"]["matchLabels"]
+    assert selected.items() <= pods["metadata"]["labels"].items()
 
 
 def test_the_image_copies_what_exists_and_what_the_build_may_see():
@@ -168,6 +181,8 @@ def test_a_pod_starts_with_settings_that_the_worker_takes(monkeypatch, tmp_path)
     settings = settings_of(environment, monkeypatch, ca)
     assert unknown == set()
     assert settings.advertised_url == "http://customer-context-0.customer-context-workers.crm.svc:6066"
+    assert settings.peers().base_of("http://customer-context-7.customer-context-workers.crm.svc:6066")
+    assert not settings.peers().base_of("http://other-0.workers.foreign.svc:6066")
     assert (settings.authenticated, settings.kafka_security_protocol) == (True, "SASL_SSL")
 
 

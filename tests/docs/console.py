@@ -2,7 +2,8 @@
 
 ```console: run to its end in bash, in the order of the page; must exit 0. A ```text block after it holds lines that its
 output must contain, in that order; … stands for anything.
-```console background: started, kept running until the page ends, then interrupted; must exit 0 too.
+```console background: started, kept running until the page ends, then interrupted; must exit 0 too. The same block once
+more is interrupted and started again.
 ```console elsewhere: cannot be run where the tests run; every line of it is in ELSEWHERE, with the reason.
 """
 
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PORT_IN_PAGES = "6066"
 RUNS_WITHIN_S = 150
 STOPS_WITHIN_S = 30
@@ -84,7 +85,7 @@ class Shell:
             "CUSTOMER_CONTEXT_WEB_PORT": self._port,
             "COLUMNS": "200",
         }
-        self._background: list[subprocess.Popen[bytes]] = []
+        self._background: dict[str, subprocess.Popen[bytes]] = {}
 
     def run(self, block: Block) -> subprocess.CompletedProcess[str]:
         """Run a block to its end."""
@@ -98,7 +99,9 @@ class Shell:
         )
 
     def start(self, block: Block) -> None:
-        """Start a block that does not end by itself."""
+        """Start a block that does not end by itself; one that runs already ends first."""
+        if (running := self._background.pop(block.script, None)) is not None:
+            assert _interrupted(running) == 0, self.log
         with (self._folder / "background.log").open("ab") as log:
             process = subprocess.Popen(
                 ["bash", "-c", f"exec {self._here(block.script).strip()}"],
@@ -107,17 +110,13 @@ class Shell:
                 stdout=log,
                 stderr=log,
             )
-        self._background.append(process)
+        self._background[block.script] = process
 
     def end(self) -> Iterator[int]:
         """Interrupt what runs in the background; yields each exit code."""
         while self._background:
-            process = self._background.pop()
-            process.send_signal(signal.SIGINT)
-            try:
-                yield process.wait(STOPS_WITHIN_S)
-            finally:
-                process.kill()
+            _, process = self._background.popitem()
+            yield _interrupted(process)
 
     @property
     def log(self) -> str:
@@ -128,3 +127,12 @@ class Shell:
     def _here(self, script: str) -> str:
         """The script with this page's own port; a busy machine is given longer than a reader needs."""
         return re.sub(rf"\b{PORT_IN_PAGES}\b", self._port, script).replace("sleep 2", "sleep 5")
+
+
+def _interrupted(process: subprocess.Popen[bytes]) -> int:
+    """The exit code after Ctrl-C. Raises subprocess.TimeoutExpired, once the process is killed."""
+    process.send_signal(signal.SIGINT)
+    try:
+        return process.wait(STOPS_WITHIN_S)
+    finally:
+        process.kill()

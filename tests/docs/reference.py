@@ -4,11 +4,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from api.table import CUSTOMER_OPERATIONS, METRICS, PAGE_OPERATIONS
+from api.endpoints import CUSTOMER_OPERATIONS, METRICS, PAGE_OPERATIONS
 from worker.cli.topics import all_topics
 from worker.domain.rejections import DeadLetterReason, RejectionCode
-from worker.settings import PREFIX, Settings
-from worker.topics import Catalogue
+from worker.kafka.topics import Catalogue
 from worker.wire import inputs
 from worker.wire.command_models import COMMAND_MODELS
 from worker.wire.published import DATA_TYPES
@@ -19,28 +18,40 @@ PAGE = Path(__file__).parents[2] / "docs" / "contract.md"
 _INTRODUCTION = """\
 # Contract reference
 
-What other programs may rely on, generated from the code's own models by `python -m tests.docs.reference`; a test holds
-it current. Complete JSON Schemas lie in `tests/wire/golden`; a running worker shows them at `/asyncapi.json`,
-`/openapi.json` and, readable, at `/docs`. A field may be added; none is renamed or changes its meaning without a new
-version.
+What other programs may rely on, as tables; [the contract in words](contract-text.md) has the rules.
+This page is generated from the code's own models by `python -m tests.docs.reference`; a test holds it current.
+Complete JSON Schemas lie in `tests/wire/golden`.
+A running worker shows them at `/asyncapi.json`, `/openapi.json` and, readable, at `/docs`.
+A field may be added; none is renamed or changes its meaning without a new version.
 """
 
 _COMMANDS = """\
 ## Commands
 
-Each is `{commandId, commandType, customerId, issuedAt, correlationId?, expectedVersion?, data}`; the tables show `data`.
+Each is `{commandId, commandType, customerId, issuedAt, correlationId?, expectedVersion?, actor?, data}`; the tables show `data`.
 """
 
 _DEAD_LETTERS = """\
 ## Dead letters
 
-The original bytes and headers, and the headers `dlq-reason`, `dlq-detail`, `dlq-topic`, `dlq-partition`, `dlq-offset`.
+The original bytes and headers, and the headers `dlq-reason`, `dlq-detail`, `dlq-topic`, `dlq-partition`, `dlq-offset`, `dlq-timestamp` of the first source.
+One in which a full card number stands outside ids, phones and times has the SHA-256 of its bytes in their place, and the header `dlq-masked: card-number`.
+One that is too large has it too, and `dlq-masked: size`: an input over the limits, and what the topic would not take; a key and headers over 64 KiB together are then left out.
+Of a record batch that cannot be decompressed or read, and of what comes after its first GiB, there is one letter at its last offset; the value is then the SHA-256 of the batch's compressed records.
 Reasons: """
 
 _HTTP = """\
 ## HTTP
 
-Errors are RFC 9457 `application/problem+json`; any may answer 400, 401, 403, 413, 415 or 503.
+Errors are RFC 9457 `application/problem+json`; any may answer 400, 401, 403, 413, 415, 417, 421 or 503.
+
+- While HTTP is open, a request whose `Host` is neither a loopback name or address nor that of `ADVERTISED_URL` is 421.
+  The port does not count. An `Expect` other than `100-continue` is 417.
+- `If-Match` takes `*` or a list of entity tags, of which one has to be the customer's version; a weak one never is.
+- Every answer carries `Cache-Control: no-store`, `X-Content-Type-Options: nosniff`, `Referrer-Policy: no-referrer` and
+  a `Content-Security-Policy` that allows no frame, no base and no form.
+- Tokens: `exp`, `nbf` and `iat` are JSON numbers and are compared with a leeway of 30 s; `scope` is text with spaces
+  between the scopes; a header with `crit` is refused.
 
 """
 
@@ -63,11 +74,11 @@ def page() -> str:
         "## Command results\n",
         *_messages(["CommandResult"]),
         "Codes: " + _codes(RejectionCode) + "\n",
-        "## Published events\n\nCloudEvents 1.0, structured mode, header `ce_type`; the tables show `data`.\n",
+        "## Published events\n\nCloudEvents 1.0, structured mode, headers `event-type` and, unless `CE_TYPE_HEADER=off`, `ce_type`; the tables show `data`.\n",
         *_messages(DATA_TYPES, "data"),
         _DEAD_LETTERS + _codes(DeadLetterReason) + "\n",
         _HTTP + _http(),
-        f"## Settings\n\nEnvironment variables with the prefix `{PREFIX}`.\n\n" + _settings(),
+        "## Settings\n\n[Settings](settings.md) has all of them.\n",
     ]
     return "\n".join(part.rstrip() + "\n" for part in parts)
 
@@ -81,8 +92,9 @@ def _topics() -> str:
 
 
 def _messages(names: Iterable[str], part: str | None = None) -> Iterator[str]:
+    known = schemas()
     for name in names:
-        schema = schemas()[name]
+        schema = known[name]
         definitions = schema.get("$defs", {})
         fields = schema["properties"][part] if part else schema
         description = schema.get("description") or fields.get("description") or ""
@@ -143,19 +155,6 @@ def _http() -> str:
         for operation in (*CUSTOMER_OPERATIONS, *PAGE_OPERATIONS, METRICS)
     )
     return _table(("endpoint", "does", "scope", "success", "main errors"), rows)
-
-
-def _settings() -> str:
-    rows = (
-        (f"`{name.upper()}`", "" if field.default is None else f"`{field.default}`")
-        for name, field in Settings.model_fields.items()
-    )
-    return (
-        _table(("variable", "default"), rows)
-        .replace("`True`", "`on`")
-        .replace("`False`", "`off`")
-        .replace("``", "")
-    )
 
 
 def _codes(kind: type[RejectionCode] | type[DeadLetterReason]) -> str:

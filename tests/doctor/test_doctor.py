@@ -1,11 +1,14 @@
 """Planted faults, each named with what to do about it; and an installation where all is well."""
 
+import json
 import shutil
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import build_opener
 
 import pytest
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-exports
@@ -18,10 +21,12 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-expor
 )
 
 from tests.api.redis_server import RedisServer
+from tests.broker.network import Answer, proxy, repository
 from tests.doctor.conftest import console
 from worker.broker.jars import cache_dir
 from worker.doctor import Level
 from worker.doctor.kafka import broker as examine_broker
+from worker.doctor.machine import ports
 from worker.settings import Settings
 
 SOUND = {"TOPIC_PREFIX": "sound.", "APP_ID": "sound", "PARTITIONS": "2"}
@@ -89,7 +94,17 @@ def test_a_sound_installation_has_no_fault_and_no_warning(doctor, sound, redis):
     report = doctor(**sound, REDIS_URL=redis.url)
     assert (report.code, report.told("fault"), report.told("warning")) == (0, [], [])
     areas = {finding["area"] for finding in report.findings}
-    assert areas == {"configuration", "rules", "disk", "web", "broker", "clock", "topics", "redis"}
+    of_the_application = {"application", "inputs", "lag", "dead letters"}
+    assert areas == of_the_application | {
+        "configuration",
+        "rules",
+        "disk",
+        "web",
+        "broker",
+        "clock",
+        "topics",
+        "redis",
+    }
 
 
 def test_the_currencies_that_have_rates_are_named(doctor, tmp_path):
@@ -154,13 +169,15 @@ def test_every_wrong_setting_is_named_and_no_value_is_shown(doctor):
 def test_a_data_folder_that_cannot_be_made_is_named(doctor, sound, tmp_path):
     (tmp_path / "file").write_text("")
     report = doctor(**sound, DATA_DIR=str(tmp_path / "file" / "data"))
-    assert [line for line in report.told("fault") if line.startswith("disk: ") and "it is no folder" in line]
+    assert [
+        line for line in report.told("fault") if line.startswith("disk: ") and "it is not a folder" in line
+    ]
 
 
 def test_an_unknown_host_name_is_named(doctor):
     report = doctor(BOOTSTRAP_SERVERS="kafka.invalid:9092")
     assert [
-        line for line in report.told("fault") if "The host name of kafka.invalid:9092 is not known" in line
+        line for line in report.told("fault") if "cannot resolve the host name of kafka.invalid:9092" in line
     ]
 
 
@@ -218,7 +235,7 @@ def test_the_report_for_people_says_the_same(sound, tmp_path):
     told = console({**sound, "DATA_DIR": str(tmp_path), "WEB_PORT": "0", "COLUMNS": "200"}, "doctor")
     assert told.returncode == 0, told.stdout
     assert "All is well." in told.stdout
-    assert "✓ configuration: All settings can be used." in told.stdout
+    assert "✓ configuration: All settings are valid." in told.stdout
 
 
 def test_advice_that_is_the_same_for_many_topics_is_given_once(sound, tmp_path):
@@ -227,6 +244,20 @@ def test_advice_that_is_the_same_for_many_topics_is_given_once(sound, tmp_path):
     assert told.returncode == 1
     assert told.stdout.count(" has 2 and needs 3") > 5
     assert told.stdout.count("Set CUSTOMER_CONTEXT_PARTITIONS to the count of the existing topics") == 1
+
+
+def test_a_worker_on_this_machine_is_asked_without_the_proxy(monkeypatch):
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    alive = json.dumps({"status": "alive", "application": "customer-context"}).encode()
+    with proxy(refused=403) as company, repository(lambda path, headers: Answer(alive)) as url:
+        monkeypatch.setenv("http_proxy", f"http://{company.address}")
+        port = int(url.rpartition(":")[2])
+        (found,) = ports(Settings(web_port=port))
+        assert company.asked == []
+        with pytest.raises(HTTPError):
+            build_opener().open(url)  # the control: whoever takes the environment's proxy does not get there
+    assert (found.level, found.what) == (Level.OK, f"A worker answers on port {port} of 127.0.0.1.")
 
 
 def test_a_worker_whose_port_is_taken_ends_with_one_sentence(sound, tmp_path):

@@ -1,5 +1,6 @@
 """The words of the domain's tests: a story of one customer, told message by message."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -12,13 +13,15 @@ from worker.domain.evolve import apply
 from worker.domain.ledger import ledger_lines
 from worker.domain.messages import (
     AnyCommand,
+    Command,
     OrderCompleted,
     OrderReturned,
     PaymentCompleted,
     RegisterCustomer,
 )
 from worker.domain.rules import DEFAULT_RULES, RuleBook
-from worker.domain.state import ORDER, Customer, LedgerLine
+from worker.domain.spending import OldDays, take_old_days
+from worker.domain.state import COMMAND, ORDER, Customer, LedgerLine, PastOrder
 from worker.domain.values import Address
 
 Message = AnyCommand | OrderCompleted | PaymentCompleted | OrderReturned
@@ -73,12 +76,29 @@ class Lines:
     """A ledger in memory."""
 
     lines: dict[tuple[str, str], LedgerLine] = field(default_factory=dict)
+    old: dict[tuple[str, str], dict[int, int]] = field(default_factory=dict)
 
     def line(self, kind: str, line_id: str) -> LedgerLine | None:
         return self.lines.get((kind, line_id))
 
-    def orders(self) -> list[tuple[str, LedgerLine]]:
-        return [(line_id, line) for (kind, line_id), line in self.lines.items() if kind == ORDER]
+    def orders_before(self, end: int, first: int) -> Iterator[PastOrder]:
+        past = [
+            PastOrder(line.occurred_at, line.amount, line.currency)
+            for (kind, _), line in self.lines.items()
+            if kind == ORDER and first <= line.occurred_at < end
+        ]
+        return iter(sorted(past, reverse=True))
+
+    def old_days(self, kind: str, currency: str, first: int, last: int) -> dict[int, int]:
+        return {
+            day: amount for day, amount in self.old.get((kind, currency), {}).items() if first <= day <= last
+        }
+
+    def add_old(self, days: list[OldDays]) -> None:
+        for kind, currency, amounts in days:
+            kept = self.old.setdefault((kind, currency), {})
+            for day, amount in amounts.items():
+                kept[day] = kept.get(day, 0) + amount
 
 
 @dataclass
@@ -104,7 +124,9 @@ class Story:
         events = self.decides(message)
         if events:
             self.customer = apply(self.customer, events, at("2026-06-01"))
-            for kind, line_id, line in ledger_lines(events, self.customer.sequence):
+            self.ledger.add_old(take_old_days(self.customer, events))
+            command = message if isinstance(message, Command) else None
+            for kind, line_id, line in ledger_lines(events, self.customer, command):
                 rewritten = self.ledger.lines.get((kind, line_id))
                 assert rewritten is None or rewritten == msgspec.structs.replace(
                     line, returned=rewritten.returned
@@ -116,6 +138,15 @@ class Story:
     def now(self) -> Customer:
         assert self.customer is not None
         return self.customer
+
+    @property
+    def lines(self) -> dict[tuple[str, str], LedgerLine]:
+        """The lines of orders, payments, returns and points, without what they did to the customer."""
+        return {
+            key: msgspec.structs.replace(line, change=None)
+            for key, line in self.ledger.lines.items()
+            if key[0] != COMMAND
+        }
 
     @property
     def encoded(self) -> bytes:

@@ -23,7 +23,7 @@ def test_the_first_address_is_the_default_though_nobody_asked_for_it():
     events = story.when(a(AddDeliveryAddress, "a0", address=HOME, label="Home"))
     address = DeliveryAddress(derived_id("a0"), HOME, "Home", True)
     assert events == (DeliveryAddressAdded(address, 1),)
-    assert story.now.addresses == [address]
+    assert story.now.addresses == (address,)
 
 
 def test_a_second_address_leaves_the_default_where_it_is():
@@ -79,7 +79,7 @@ def test_removing_the_last_address_leaves_no_default():
     story = with_addresses(1)
     events = story.when(a(RemoveDeliveryAddress, address_id=derived_id("a0")))
     assert events == (DeliveryAddressRemoved(derived_id("a0"), street(0), 0, None),)
-    assert story.now.addresses == []
+    assert story.now.addresses == ()
 
 
 def test_the_default_can_be_moved_without_an_event_for_others():

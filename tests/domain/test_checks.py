@@ -8,6 +8,8 @@ from tests.domain.given import HOME, Story, a, after, registered
 from worker.domain.messages import (
     AddDeliveryAddress,
     AddPaymentMethod,
+    AdjustPoints,
+    CancelRedemption,
     ChangeStatus,
     Command,
     EraseCustomer,
@@ -33,6 +35,8 @@ FIELDS: dict[type[Command], dict[str, Any]] = {
     AddPaymentMethod: {"method_type": PaymentMethodType.GIFT_CARD, "last4": "0001"},
     RemovePaymentMethod: {"payment_method_id": "none"},
     RedeemPoints: {"points": 99, "reason": "why", "redemption_id": "r1"},
+    CancelRedemption: {"redemption_id": "none", "reason": "why"},
+    AdjustPoints: {"points": -99, "reason": "why", "adjustment_id": "a1"},
     UpgradeMembership: {"new_level": MembershipLevel.GOLD, "reason": "why"},
     EraseCustomer: {"reason": "why"},
 }

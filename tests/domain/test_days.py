@@ -31,7 +31,8 @@ class DaysAsDictionary(RuleBasedStateMachine):
 
     @rule(day=day_numbers)
     def drop_before(self, day: int) -> None:
-        self.days.drop_before(day)
+        taken = self.days.take_before(day)
+        assert taken == {each: amount for each, amount in self.model.items() if each < day}
         self.model = {each: amount for each, amount in self.model.items() if each >= day}
 
     @rule(first=day_numbers, days=some.integers(-1, 400))

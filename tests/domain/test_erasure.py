@@ -48,7 +48,7 @@ def test_nothing_of_who_the_customer_was_stays_in_the_state():
     customer = full(ERASE).now
     assert customer.erased
     assert (customer.name, customer.email, customer.phone, customer.birth_date) == ("", "", None, None)
-    assert (customer.addresses, customer.payment_methods) == ([], [])
+    assert (customer.addresses, customer.payment_methods) == ((), ())
     assert customer.preferences == Preferences()
     stored = msgspec.json.encode(customer).decode()
     for personal in ("Ann", "ann@example.com", "+15550100", "1990-02-03", HOME.street, "4242", '"de"'):

@@ -42,6 +42,8 @@ def test_events_change_the_customer_in_place_with_one_version_for_all_of_them():
     assert (customer.version, customer.sequence, customer.updated_at) == (2, 2, at("2027-01-01"))
 
 
-def test_what_is_not_an_order_payment_or_redemption_leaves_no_line_in_the_ledger():
-    assert ledger_lines((SUSPENDED,), 2) == ()
-    assert ledger_lines((), 2) == ()
+def test_no_events_leave_no_line_and_what_no_command_caused_is_a_mistake():
+    customer = registered().now
+    assert ledger_lines((), customer) == ()
+    with pytest.raises(ValueError, match="of no command"):
+        ledger_lines((SUSPENDED,), customer)

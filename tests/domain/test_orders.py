@@ -43,12 +43,12 @@ def test_an_order_raises_the_version_by_one_and_the_sequence_by_its_events():
 
 def test_the_ledger_keeps_what_the_order_earned():
     story = after(order("o1", 2_599))
-    assert story.ledger.lines == {(ORDER, "o1"): LedgerLine(2_599, "USD", 2, at("2026-01-15"), "1", 3)}
+    assert story.lines == {(ORDER, "o1"): LedgerLine(2_599, "USD", 2, at("2026-01-15"), "1", 3)}
 
 
 def test_the_ledger_keeps_an_order_that_earned_nothing():
     story = after(order("o1", 60_000, currency="EUR"))
-    assert story.ledger.lines == {(ORDER, "o1"): LedgerLine(60_000, "EUR", 0, at("2026-01-15"), "1", 2)}
+    assert story.lines == {(ORDER, "o1"): LedgerLine(60_000, "EUR", 0, at("2026-01-15"), "1", 2)}
 
 
 def test_an_order_delivered_twice_counts_once():

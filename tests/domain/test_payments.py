@@ -27,7 +27,7 @@ def add_card(command_id: str = "m1"):
 def test_a_payment_method_is_kept_without_an_event_for_others():
     story = registered()
     assert story.when(add_card()) == (PaymentMethodAdded(CARD),)
-    assert story.now.payment_methods == [CARD]
+    assert story.now.payment_methods == (CARD,)
     assert (story.now.version, story.now.sequence) == (2, 1)
 
 
@@ -41,6 +41,16 @@ def test_a_payment_method_can_be_removed():
     story = after(add_card("m1"), add_card("m2"))
     assert story.when(a(RemovePaymentMethod, payment_method_id=CARD.id)) == (PaymentMethodRemoved(CARD.id),)
     assert [method.id for method in story.now.payment_methods] == [derived_id("m2")]
+
+
+def test_a_customer_has_at_most_twenty_payment_methods():
+    story = after(*(add_card(f"m{n}") for n in range(20)))
+    with pytest.raises(Rejected) as rejected:
+        story.when(add_card("m20"))
+    assert rejected.value.code is RejectionCode.PAYMENT_METHOD_LIMIT_REACHED
+    assert story.when(add_card("m19")) == ()
+    story.when(a(RemovePaymentMethod, payment_method_id=CARD.id))
+    assert len(story.when(add_card("m20"))) == 1
 
 
 def test_an_unknown_payment_method_is_not_found():
@@ -59,7 +69,7 @@ def test_a_payment_counts_in_the_statistics_and_nowhere_else():
         at("2026-01-15"),
     )
     assert (customer.points, customer.spending, customer.sequence, customer.version) == (0, {}, 1, 2)
-    assert story.ledger.lines[(PAYMENT, "p1")] == LedgerLine(2_500, "USD", 0, at("2026-01-15"), "", 1)
+    assert story.lines[(PAYMENT, "p1")] == LedgerLine(2_500, "USD", 0, at("2026-01-15"), "", 1)
 
 
 def test_payments_add_up_per_currency_and_the_latest_one_is_remembered_whatever_comes_first():

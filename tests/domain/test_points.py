@@ -76,7 +76,7 @@ def test_points_can_be_redeemed_to_the_last_one():
     assert events == (RewardPointsRedeemed(5, 0, "voucher", "r1", "o9", at("2026-01-15")),)
     assert (story.now.points, story.now.lifetime_redeemed, story.now.lifetime_earned) == (0, 5, 5)
     line = LedgerLine(0, "", 5, at("2026-01-15"), "", story.now.sequence, "o9")
-    assert story.ledger.lines[(REDEMPTION, "r1")] == line
+    assert story.lines[(REDEMPTION, "r1")] == line
 
 
 def test_more_points_than_there_are_cannot_be_redeemed():

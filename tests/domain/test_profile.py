@@ -74,7 +74,7 @@ def test_an_address_given_at_registration_becomes_the_default_one():
     events = story.when(a(RegisterCustomer, "k7", name=NAME, email=EMAIL, address=HOME))
     address = DeliveryAddress(derived_id("k7"), HOME, None, True)
     assert events[1:] == (DeliveryAddressAdded(address, 1),)
-    assert story.now.addresses == [address]
+    assert story.now.addresses == (address,)
     assert (story.now.version, story.now.sequence) == (1, 2)
 
 

@@ -51,6 +51,7 @@ def test_an_order_with_a_rate_is_spent_in_its_own_currency_and_earns_in_the_rule
             at("2026-01-15"),
             "1",
             converted=Converted(11_000, "USD", 11_000, 11_000),
+            new_day=True,
         ),
         RewardPointsEarned(11, 11, 0, "ORDER_COMPLETED", "o1", 11_000, "USD", "1"),
     )
@@ -58,7 +59,7 @@ def test_an_order_with_a_rate_is_spent_in_its_own_currency_and_earns_in_the_rule
 
 def test_the_ledger_keeps_the_orders_own_amount_and_currency():
     story = after(euros("o1", 10_000), rules=RATES)
-    assert story.ledger.lines == {(ORDER, "o1"): LedgerLine(10_000, "EUR", 11, at("2026-01-15"), "1", 3)}
+    assert story.lines == {(ORDER, "o1"): LedgerLine(10_000, "EUR", 11, at("2026-01-15"), "1", 3)}
 
 
 @pytest.mark.parametrize(("cents", "points"), [(909, 0), (910, 1), (1_818, 1), (1_819, 2)])
@@ -177,7 +178,7 @@ def test_a_rate_taken_out_of_a_set_afterwards_stops_nobody():
     story: Story = after(
         euros("o1", 1_000_000, at("2026-01-01")), order("o2", 0, at("2026-02-01")), rules=RATES
     )
-    story.now.level, story.now.vip_since = GOLD, None
+    story.now.level, story.now.vip_since, story.now.filled = GOLD, None, None
     story.rules = RuleBook((DEFAULT_RULES,))
     assert story.when(platinum)[0].new_level is PLATINUM  # type: ignore[attr-defined]
     assert isinstance(story.when(order("o3", 1, at("2025-12-31")))[-1], CustomerVipUpgraded)

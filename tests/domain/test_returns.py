@@ -37,7 +37,7 @@ def redeem(points: int, command_id: str = "k1"):
 
 def test_a_return_lowers_what_is_shown_and_reverses_the_points_of_what_went_back():
     story = after(order("o1", 5_000), order("o2", 2_599))
-    line = LedgerLine(2_599, "USD", 2, ORDERED, "1", 5, None, 1_600)
+    line = LedgerLine(2_599, "USD", 2, ORDERED, "1", 5, None, 1_600, story.ledger.lines[ORDER, "o2"].change)
     assert story.when(returned("b1", "o2", 1_600)) == (
         SpendingRefunded(1_600, "USD", 5_999, 5_999, "o2", "b1", BACK, line),
         RewardPointsReversed(2, 5, 0, "o2", "b1"),
@@ -47,8 +47,8 @@ def test_a_return_lowers_what_is_shown_and_reverses_the_points_of_what_went_back
     assert (total_spending(customer, "USD"), annual_spending(customer, "USD")) == (7_599, 7_599)
     assert (customer.points, customer.lifetime_earned, customer.lifetime_reversed) == (5, 7, 2)
     assert (customer.order_count, customer.version, customer.sequence) == (2, 4, 7)
-    assert story.ledger.line(ORDER, "o2") == line
-    assert story.ledger.line(RETURN, "b1") == LedgerLine(1_600, "USD", 2, BACK, "1", 7, "o2")
+    assert story.ledger.lines[ORDER, "o2"] == line
+    assert story.lines[RETURN, "b1"] == LedgerLine(1_600, "USD", 2, BACK, "1", 7, "o2")
 
 
 def test_points_are_those_of_what_is_left_however_it_went_back():

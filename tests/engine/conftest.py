@@ -4,19 +4,23 @@ import itertools
 import json
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from tests.engine.inputs import as_read
 from tests.engine.toy import SUMS, adding_up
-from tests.records import COMPACTED, Record, create_topics, read
+from tests.records import COMPACTED, create_topics, read
+from worker.engine import deadline, partition, restore, takeover
 from worker.engine import engine as engine_module
-from worker.engine import partition, restore
 from worker.engine.engine import Engine
 from worker.engine.exits import ExitCode
-from worker.engine.partition import Pace
+from worker.engine.lanes import Pace
+from worker.engine.making import BeginWork
 from worker.engine.store import MemoryStores, Stores
 from worker.engine.sweeping import Sweep
+from worker.engine.unit import InputRecord
 
 
 class Ended(Exception):
@@ -28,11 +32,11 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> list[ExitCode]:
     """The exit codes with which the engine would have ended the process."""
     codes: list[ExitCode] = []
 
-    def die(code: ExitCode, why: str, *, error: BaseException | None = None) -> None:
+    def die(code: ExitCode, why: str, *, error: BaseException | None = None, at: object = None) -> None:
         codes.append(code)
         raise Ended(why) from error
 
-    for module in (engine_module, partition, restore):
+    for module in (deadline, engine_module, partition, restore, takeover):
         monkeypatch.setattr(module, "die", die)
     return codes
 
@@ -45,7 +49,9 @@ class Bench:
         self.app_id = f"bench-{uuid.uuid4().hex[:8]}"
         self.input, self.output = f"{self.app_id}-in", f"{self.app_id}-out"
         topics: dict[str, Mapping[str, str]] = {self.input: {}, self.output: {}}
-        topics |= {f"{self.app_id}-{table}-changelog": COMPACTED for table in ("sums", "positions")}
+        topics |= {
+            f"{self.app_id}-{table}-changelog": COMPACTED for table in ("sums", "positions", "isolation")
+        }
         create_topics(bootstrap, 1, topics)
         self.engines: list[Engine] = []
         self._generations = itertools.count(1)
@@ -56,6 +62,8 @@ class Bench:
         kind: type[Engine] = Engine,
         deadline_s: float = 10.0,
         sweep: Sweep | None = None,
+        process: BeginWork | None = None,
+        **more: Any,
     ) -> Engine:
         """A new worker's engine; its stores are empty and in memory unless given."""
         made = kind(
@@ -64,22 +72,24 @@ class Bench:
             stores=stores or MemoryStores(),
             tables=[SUMS],
             inputs=[self.input],
-            process=adding_up(self.output),
+            process=process or adding_up(self.output),
             sweep=sweep,
             pace=Pace(build_s=0.0, deadline_s=deadline_s),
+            **more,
         )
         self.engines.append(made)
         return made
 
     async def take_over(self, engine: Engine) -> int:
-        """What an assignment does; returns its generation."""
+        """What a rebalance does; returns its generation."""
         generation = next(self._generations)
-        await engine.fence([0])
-        await engine.restore()
-        engine.begin(generation, await engine.positions([(self.input, 0)]))
+        await engine.takeover.release()
+        await engine.takeover.fence([0])
+        await engine.takeover.restore()
+        engine.takeover.begin(generation, await engine.takeover.positions([(self.input, 0)]))
         return generation
 
-    async def send(self, numbers: Sequence[int], aborted: bool = False) -> list[Record]:
+    async def send(self, numbers: Sequence[int], aborted: bool = False) -> list[InputRecord]:
         """Send numbers of key "k" in one transaction; returns all readable records of the input."""
         producer = AIOKafkaProducer(
             bootstrap_servers=self.bootstrap, transactional_id=f"{self.app_id}-sender"
@@ -89,7 +99,7 @@ class Bench:
             for number in numbers:
                 await producer.send_and_wait(self.input, json.dumps({"id": number}).encode(), b"k", 0)
             await (producer.abort_transaction() if aborted else producer.commit_transaction())
-        return read(self.bootstrap, self.input)
+        return as_read(read(self.bootstrap, self.input))
 
     def events(self) -> list[tuple[int, int]]:
         """(id, seq) of every committed event."""
@@ -102,4 +112,4 @@ async def bench(kafka: str, ends: list[ExitCode]) -> AsyncIterator[Bench]:
     made = Bench(kafka)
     yield made
     for engine in made.engines:
-        await engine.close()
+        await engine.takeover.close()

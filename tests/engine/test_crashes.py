@@ -125,6 +125,16 @@ def stores_that_differ_from_changelog(kafka: str, app_id: str, folder: Path) -> 
     return wrong
 
 
+def doubles(kafka: str, folder: Path, environment: Mapping[str, str], strike: Callable[[Crew], None]) -> bool:
+    """Whether the check finds doubled numbers on such a build. A strike may miss, so there are three tries."""
+    for number in range(3):
+        (folder / str(number)).mkdir()
+        found = run_control(kafka, folder / str(number), environment, strike)
+        if any(difference.startswith("doubled") for difference in found):
+            return True
+    return False
+
+
 def run_control(
     kafka: str, folder: Path, environment: Mapping[str, str], strike: Callable[[Crew], None]
 ) -> list[str]:
@@ -138,15 +148,15 @@ def run_control(
     return differences(kafka, app_id, traffic.sent)
 
 
+@pytest.mark.long
 def test_without_the_fence_a_process_that_wakes_up_doubles_events(kafka: str, tmp_path: Path, seed: int):
     rng = random.Random(seed)
-    found = run_control(
+    assert doubles(
         kafka,
         tmp_path,
         {"TOY_CONTROL": "no-fence"},
         lambda crew: freeze_past_the_session(rng, crew),
     )
-    assert any(difference.startswith("doubled") for difference in found)
 
 
 def test_without_transactions_a_crash_doubles_events(kafka: str, tmp_path: Path, seed: int):
@@ -158,5 +168,4 @@ def test_without_transactions_a_crash_doubles_events(kafka: str, tmp_path: Path,
                 member.signal(signal.SIGKILL)
             look_after(crew, SESSION_S + rng.uniform(2.0, 3.0))
 
-    found = run_control(kafka, tmp_path, {"TOY_CONTROL": "at-least-once"}, kill_both_twice)
-    assert any(difference.startswith("doubled") for difference in found)
+    assert doubles(kafka, tmp_path, {"TOY_CONTROL": "at-least-once"}, kill_both_twice)

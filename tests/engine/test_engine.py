@@ -1,4 +1,4 @@
-"""The engine's invariants one by one (DESIGN, section 2), against the real broker; the test plays the consumer."""
+"""The engine's invariants one by one (docs/architecture.md#invariants), against the real broker; the test plays the consumer."""
 
 import asyncio
 import json
@@ -8,14 +8,15 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from tests.engine.conftest import Bench, Ended
+from tests.engine.inputs import as_read
 from tests.engine.toy import SUMS
 from tests.records import end_of, read
 from worker.engine.engine import Engine
 from worker.engine.exits import ExitCode
-from worker.engine.partition import POSITIONS
 from worker.engine.store import MemoryStores, RocksStores, Store
 from worker.engine.sweeping import Sweep, Swept
-from worker.engine.unit import Outgoing, Unit
+from worker.engine.takeover import LetGo
+from worker.engine.unit import POSITIONS, Outgoing, Unit
 
 Ends = list[ExitCode]
 
@@ -47,14 +48,15 @@ async def processed(bench: Bench, engine: Engine, generation: int, numbers: list
 
 
 class SlowToCommit(Engine):
-    """Waits with its transaction open until the test lets it commit."""
+    """Waits with the transaction of a batch open until the test lets it commit."""
 
     entered: asyncio.Event
     release: asyncio.Event
 
     async def commit(self, producer: AIOKafkaProducer, unit: Unit) -> dict[bytes, int]:
-        self.entered.set()
-        await self.release.wait()
+        if unit.outbox:
+            self.entered.set()
+            await self.release.wait()
         return await super().commit(producer, unit)
 
 
@@ -62,7 +64,11 @@ async def slow_to_commit(bench: Bench, deadline_s: float = 10.0) -> tuple[SlowTo
     engine = bench.engine(kind=SlowToCommit, deadline_s=deadline_s)
     assert isinstance(engine, SlowToCommit)
     engine.entered, engine.release = asyncio.Event(), asyncio.Event()
-    return engine, await bench.take_over(engine)
+    engine.release.set()  # for the first positions, which are committed before anything is processed
+    generation = await bench.take_over(engine)
+    engine.entered.clear()
+    engine.release.clear()
+    return engine, generation
 
 
 async def test_a_former_owner_cannot_commit_once_its_partition_was_fenced(bench: Bench, ends: Ends):
@@ -71,7 +77,7 @@ async def test_a_former_owner_cannot_commit_once_its_partition_was_fenced(bench:
     await former.entered.wait()
     new = bench.engine()
     new_generation = await bench.take_over(new)
-    await new.put(bench.input, 0, new_generation, read(bench.bootstrap, bench.input))
+    await new.put(bench.input, 0, new_generation, as_read(read(bench.bootstrap, bench.input)))
     await eventually(lambda: len(bench.events()) == 2)
     former.release.set()
     await eventually(lambda: bool(ends))
@@ -85,7 +91,7 @@ async def test_the_local_store_changes_only_after_the_commit(bench: Bench):
     assert store is not None
     await engine.put(bench.input, 0, generation, await bench.send([5]))
     await engine.entered.wait()
-    assert (sums(store), store.offsets(), bench.events()) == (None, {}, [])
+    assert (sums(store), store.offsets(), bench.events()) == (None, {POSITIONS.mark: 1}, [])
     engine.release.set()
     await eventually(lambda: sums(store) is not None)
     assert bench.events() == [(5, 1)]
@@ -130,14 +136,14 @@ async def test_records_of_a_former_assignment_and_known_offsets_are_dropped(benc
     engine = bench.engine()
     old = await bench.take_over(engine)
     await processed(bench, engine, old, [1, 2])
-    await engine.quiesce()
+    await engine.takeover.release()
     new = await bench.take_over(engine)
     records = await bench.send([3])
     await engine.put(bench.input, 0, old, records)
     await engine.put(bench.input, 0, new, records)  # 1 and 2 were committed: only 3 is news
     await engine.put(bench.input, 0, new, records)
     await eventually(lambda: len(bench.events()) == 3)
-    await engine.quiesce()
+    await engine.takeover.release()
     assert bench.events() == [(1, 1), (2, 2), (3, 3)]
 
 
@@ -146,7 +152,7 @@ async def test_a_position_past_the_end_of_its_log_is_refused(bench: Bench, ends:
     engine = bench.engine(stores)
     await bench.take_over(engine)
     stores.open(0).write({POSITIONS.mark: {bench.input.encode(): b"99"}}, {})
-    await engine.quiesce()
+    await engine.takeover.release()
     with pytest.raises(Ended):
         await bench.take_over(engine)
     assert ends == [ExitCode.STORE_AHEAD]
@@ -191,7 +197,7 @@ async def test_restoring_leaves_out_what_a_crashed_owner_never_committed(bench: 
 async def test_a_store_older_than_its_changelog_catches_up(bench: Bench, tmp_path):
     first = bench.engine(RocksStores(tmp_path / "first"))
     await processed(bench, first, await bench.take_over(first), [1, 2])
-    await first.quiesce()
+    await first.takeover.release()
     second = bench.engine()
     await processed(bench, second, await bench.take_over(second), [3])
     store = await processed(bench, first, await bench.take_over(first), [4])
@@ -246,18 +252,50 @@ async def test_a_former_owner_cannot_sweep_once_its_partition_was_fenced(bench: 
 async def test_an_engine_that_was_closed_takes_nothing_over(bench: Bench):
     engine = bench.engine()
     await bench.take_over(engine)
-    await engine.close()
-    await engine.fence([0])
+    await engine.takeover.close()
+    with pytest.raises(LetGo):
+        await engine.takeover.fence([0])
     assert (engine.held, engine.store(0), engine.progress()) == (frozenset(), None, {})
+
+
+class Held(Engine):
+    """Waits before each commit."""
+
+    entered: asyncio.Event
+    release: asyncio.Event
+
+    async def commit(self, producer: AIOKafkaProducer, unit: Unit) -> dict[bytes, int]:
+        self.entered.set()
+        await self.release.wait()
+        return await super().commit(producer, unit)
+
+
+async def test_first_positions_are_committed_before_their_partitions_go_to_another(bench: Bench, ends: Ends):
+    former = bench.engine(kind=Held)
+    assert isinstance(former, Held)
+    former.entered, former.release = asyncio.Event(), asyncio.Event()
+    taking = asyncio.create_task(bench.take_over(former))
+    await former.entered.wait()
+    letting_go = asyncio.create_task(former.takeover.release())
+    await asyncio.sleep(0.2)
+    assert not letting_go.done()
+    former.release.set()
+    await letting_go
+    with pytest.raises(LetGo):
+        await taking
+    new = bench.engine()
+    await processed(bench, new, await bench.take_over(new), [1])
+    assert (former.processing, ends) == (False, [])
 
 
 async def test_what_was_let_go_while_it_was_restored_is_not_begun(bench: Bench):
     engine = bench.engine()
-    await engine.fence([0])
-    await engine.restore()
-    positions = await engine.positions([(bench.input, 0)])
-    await engine.quiesce()  # the group rebalances again
-    assert engine.begin(1, positions) is False
+    await engine.takeover.fence([0])
+    await engine.takeover.restore()
+    positions = await engine.takeover.positions([(bench.input, 0)])
+    await engine.takeover.release()  # the group rebalances again
+    with pytest.raises(LetGo):
+        engine.takeover.begin(1, positions)
     assert (engine.at_rest, engine.held) == (True, frozenset())
     generation = await bench.take_over(engine)
     store = await processed(bench, engine, generation, [1, 2])

@@ -100,7 +100,7 @@ def test_sigterm_during_the_start_ends_the_worker_cleanly(kafka: str, start: Sta
     app_id = make_topics(kafka)
     until_it_processes(start(app_id, "settled"))
     toy = start(app_id, "toy")
-    assert look_after_until((), lambda: "toy starts" in toy.log, within_s=10.0)
+    assert look_after_until((), lambda: "toy starts" in toy.log, within_s=30.0)
     look_after_until((), lambda: False, within_s=after_s)
     toy.signal(signal.SIGTERM)
     assert toy.wait(within_s=10.0) == 0

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.engine.store import BLOCK_CACHE_BYTES, MemoryStores, RocksStore, RocksStores, Store, Stores
-from worker.engine.unit import Table, Unit
+from worker.engine.unit import Table, Unit, with_indexes
 
 A, B = b"A", b"B"
 KEYS = st.binary(min_size=1, max_size=4)
@@ -62,6 +62,9 @@ def test_both_stores_hold_what_a_dictionary_would_after_any_writes(
                 assert list(store.scan(table, prefix)) == wanted
                 later = sorted(row for row in model[table].items() if row[0] > prefix)
                 assert list(store.after(table, prefix)) == later
+                for end in (prefix + b"\x7f", prefix + b"\xff\xff"):
+                    earlier = [row for row in wanted if row[0] < end]
+                    assert list(store.before(table, prefix, end)) == earlier[::-1]
                 assert all(store.get(table, key) == value for key, value in model[table].items())
         rocks.release(())
 
@@ -140,12 +143,9 @@ def test_rocksdb_stores_have_our_cache_when_they_are_made_and_when_they_are_open
 
 
 @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="only Linux counts what a process reads")
-def test_a_look_up_reads_little_though_the_indexes_do_not_fit_into_the_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_look_up_reads_little_though_the_indexes_do_not_fit_into_the_cache(tmp_path: Path):
     rows, asked = 200_000, 500
-    monkeypatch.setattr("worker.engine.store.BLOCK_CACHE_BYTES", 1 << 16)  # as 16 MB are to millions of rows
-    stores = RocksStores(tmp_path)
+    stores = RocksStores(tmp_path, block_cache_bytes=1 << 16)  # as 16 MB are to millions of rows
     store = cast(RocksStore, stores.open(0))
     for first in range(20):
         store.load({A: {b"%08d" % n: b"%0100d" % n for n in range(first, rows, 20)}}, {})
@@ -244,3 +244,28 @@ def test_a_unit_sees_its_own_changes_and_the_store_does_not(stores: Stores):
     assert (unit.get(table, b"a1"), unit.get(table, b"a2"), unit.get(table, b"b")) == (b"new", None, b"old")
     assert sorted(unit.scan(table, b"a")) == [(b"a1", b"new"), (b"a3", b"new")]
     assert store.get(A, b"a1") == b"old"
+
+
+def test_a_unit_sees_its_own_rows_of_an_index_between_the_stores(stores: Stores):
+    index = Table("index", B)
+    table, store = (
+        Table("table", A, (index,), lambda key, value: [(index, value, key)] if value else []),
+        stores.open(0),
+    )
+    unit = Unit(0, store)
+    for number in (1, 3, 5):
+        unit.put(table, b"k%d" % number, b"x\0%d" % number)
+        unit.put_derived(index, b"x\0%d" % number, b"k%d" % number)
+    store.write(unit.rows_to_write(), with_indexes({A: 3}, (table,)))
+    assert store.offsets() == {A: 3, B: 3}
+    unit = Unit(0, store)
+    assert list(unit.before(index, b"x\0", b"x\0005")) == [(b"x\0003", b"k3"), (b"x\0001", b"k1")]
+    for key, value in (b"x\0002", b"k2"), (b"x\0003", b"k3"), (b"y\0006", b"k6"):
+        unit.put_derived(index, key, value)
+    assert [key for key, _ in unit.before(index, b"x\0", b"x\0\xff")] == [
+        b"x\0005",
+        b"x\0003",
+        b"x\0002",
+        b"x\0001",
+    ]
+    assert not unit.changes

@@ -3,37 +3,40 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from tests.engine.inputs import input_record
 from worker.engine import partition as partition_module
 from worker.engine.exits import ExitCode
+from worker.engine.isolation import ISOLATION
+from worker.engine.lanes import Pace
 from worker.engine.observer import Observer
-from worker.engine.partition import POSITIONS, Pace, Partition
+from worker.engine.partition import Partition
 from worker.engine.store import MemoryStore
-from worker.engine.sweeping import Swept
+from worker.engine.sweeping import Sweeping, Swept
 from worker.engine.turns import Turns
-from worker.engine.unit import Outgoing, Table, Unit
+from worker.engine.unit import POSITIONS, Outgoing, Table, Unit
 
 PACE = Pace(build_s=0.0)
 TABLE = Table("things", b"T")
 LAST, MORE = True, False
 
 
-class Record(NamedTuple):
-    topic: str
-    offset: int
-
-
 class Noting:
-    """Notes a batch's inputs. Fulfils worker.engine.partition.Work."""
+    """Notes a batch's inputs. Fulfils worker.engine.making.Work."""
 
     def __init__(self, notes: list[str]) -> None:
         self._notes = notes
 
-    def take(self, records: Sequence[Any]) -> None:
+    def take(self, records: Sequence[Any], until: float) -> int:
         self._notes.append(f"batch of {len(records)}")
+        return len(records)
+
+    def fail(self, record: Any, detail: str, *, bare: bool) -> None:
+        raise NotImplementedError
 
     def finish(self) -> Callable[[], None]:
         return lambda: None
@@ -65,7 +68,7 @@ class Sweeper:
         self._steps = list(steps)
         self._changes = changes
         turns = Turns(pace.at_once, pace.max_records)
-        producer: Any = None
+        producer: Any = SimpleNamespace(former_had_committed=True)
         process: Any = lambda unit: Noting(self.notes)  # noqa: E731
         self.partition = Partition(
             0,
@@ -93,11 +96,11 @@ class Sweeper:
         await self.gate.wait()
         self.units.append(unit)
         if self.busy:
-            self.partition.put("order", [Record("order", len(self.units))])
+            self.partition.put("order", [input_record("order", len(self.units))])
         return {TABLE.mark: 7}
 
     async def put(self, count: int) -> None:
-        self.partition.put("order", [Record("order", offset) for offset in range(count)])
+        self.partition.put("order", [input_record("order", offset) for offset in range(count)])
         await self.settle()
 
     async def settle(self) -> None:
@@ -111,7 +114,7 @@ async def sweeper() -> AsyncIterator[Callable[..., Any]]:
 
     async def make(steps: Sequence[bool] = (), pace: Pace = PACE, *, changes: bool = True) -> Sweeper:
         made.append(Sweeper(steps, pace, changes=changes))
-        made[-1].partition.start()
+        made[-1].partition.start({})
         await made[-1].settle()
         return made[-1]
 
@@ -128,7 +131,7 @@ async def test_a_partition_sweeps_when_it_begins_until_the_sweep_is_at_its_end(s
 
 async def test_a_step_that_changed_something_is_one_transaction_without_positions(sweeper):
     s = await sweeper([LAST])
-    (unit,) = s.units
+    _, unit = s.units  # the first one says that a sweep begins
     assert (TABLE in unit.changes, POSITIONS in unit.changes) == (True, False)
     assert s.store.get(TABLE.mark, b"k1") == b"v"
     assert s.store.offsets() == {TABLE.mark: 7}
@@ -137,7 +140,11 @@ async def test_a_step_that_changed_something_is_one_transaction_without_position
 
 async def test_a_step_that_changed_nothing_is_no_transaction(sweeper):
     s = await sweeper([MORE, LAST], changes=False)
-    assert (s.notes, s.units, s.observer.swept_units) == (["step", "step"], [], 0)
+    assert s.notes == ["step", "step"]
+    assert [set(unit.changes) for unit in s.units] == [
+        {ISOLATION},
+        {ISOLATION},
+    ]  # that it begins, and has ended
 
 
 async def test_the_next_sweep_is_due_a_while_after_the_last_and_ends_the_wait_of_an_idle_partition(sweeper):
@@ -200,6 +207,28 @@ async def test_a_step_that_misses_its_deadline_ends_the_worker(sweeper, monkeypa
     assert s.partition.running is False
 
 
+async def test_a_sweep_that_ended_its_process_is_put_off_and_longer_each_time(sweeper):
+    store = MemoryStore()
+    waits = []
+    for _ in range(4):  # each owner begins, and is gone before it gets through
+        sweeping = Sweeping(lambda _: Swept(last=True), every_s=100.0, again_s=2.0)
+        sweeping.begin(store, now=10.0)
+        waits.append(sweeping.due_in_s(10.0))
+        unit = Unit(0, store)
+        assert sweeping.mark(unit)
+        store.write({table.mark: rows for table, rows in unit.changes.items()}, {})
+    assert waits == [0.0, 2.0, 8.0, 32.0]
+
+
+async def test_a_sweep_that_gets_through_leaves_nothing_and_neither_does_one_that_is_let_go_in_order(sweeper):
+    through = await sweeper([LAST])
+    assert through.store.get(ISOLATION.mark, b"sweep") is None
+    let_go = await sweeper([MORE] * 1_000)
+    assert let_go.store.get(ISOLATION.mark, b"sweep") == b"1"
+    await let_go.partition.stop()
+    assert let_go.store.get(ISOLATION.mark, b"sweep") is None
+
+
 async def test_a_partition_without_a_sweep_waits_for_its_records_alone():
     notes: list[str] = []
     commits: list[Unit] = []
@@ -209,11 +238,11 @@ async def test_a_partition_without_a_sweep_waits_for_its_records_alone():
         return {}
 
     process: Any = lambda unit: Noting(notes)  # noqa: E731
-    producer: Any = None
+    producer: Any = SimpleNamespace(former_had_committed=True)
     partition = Partition(0, MemoryStore(), producer, process, commit, PACE, Turns(1, 10), Observer())
-    partition.start()
+    partition.start({})
     await asyncio.sleep(0.01)
-    partition.put("order", [Record("order", 0)])
+    partition.put("order", [input_record("order", 0)])
     await asyncio.sleep(0.01)
     await partition.stop()
     assert (notes, len(commits)) == (["batch of 1"], 1)

@@ -1,35 +1,46 @@
-"""Whose batch is next: large ones of all partitions take turns, and who waits for an answer does not wait for one."""
+"""Large batches of all partitions take turns. A client that waits for an answer does not wait for them."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, NamedTuple
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from worker.engine import partition as partition_module
+from tests.engine.inputs import input_record
+from worker.engine.lanes import Lane, Pace
 from worker.engine.observer import Observer
-from worker.engine.partition import Lane, Pace, Partition
+from worker.engine.partition import Partition
 from worker.engine.store import MemoryStore
 from worker.engine.turns import Turns
-from worker.engine.unit import Unit
+from worker.engine.unit import InputRecord, Stored, Unit
 
 PACE = Pace(build_s=0.0, small_records=2, at_once=1)
 COMMAND, ORDERS, FEW = ["command"], ["order"] * 3, ["order"] * 2
-
-
-class Record(NamedTuple):
-    topic: str
-    offset: int
 
 
 class Noted:
     """A batch of which only is noted what it took."""
 
     def __init__(self) -> None:
-        self.records: list[Record] = []
+        self.records: list[InputRecord] = []
 
-    def take(self, records: Sequence[Any]) -> None:
+    def take(self, records: Sequence[Any], until: float) -> int:
         self.records += records
+        return len(records)
+
+    def fail(self, record: Any, detail: str, *, bare: bool) -> None:
+        raise NotImplementedError
+
+    def go_on(self, *, alone: bool = False) -> None:
+        raise NotImplementedError
+
+    def next_stored(self) -> Stored | None:
+        raise NotImplementedError
+
+    def put_aside(self, stored: Stored, detail: str, *, bare: bool) -> None:
+        raise NotImplementedError
 
     @property
     def topics(self) -> list[str]:
@@ -45,14 +56,15 @@ class Worker:
     begun: (partition, topics) of every batch whose commit was begun; taken: the records of each.
     """
 
-    def __init__(self, pace: Pace, count: int) -> None:
+    def __init__(self, pace: Pace, count: int, clock: Callable[[], float]) -> None:
         self.begun: list[tuple[int, list[str]]] = []
-        self.taken: list[list[Record]] = []
+        self.taken: list[list[InputRecord]] = []
+        self._clock = clock
         self._commits: dict[int, asyncio.Event] = {number: asyncio.Event() for number in range(count)}
         turns = Turns(pace.at_once, pace.max_records)
         self.partitions = [self._partition(number, pace, turns) for number in range(count)]
         for partition in self.partitions:
-            partition.start()
+            partition.start({})
 
     def _partition(self, number: int, pace: Pace, turns: Turns) -> Partition:
         batches: list[Noted] = []
@@ -68,13 +80,24 @@ class Worker:
             self._commits[number].clear()
             return {}
 
-        producer: Any = None
+        producer: Any = SimpleNamespace(former_had_committed=True)
         prompt = frozenset({"command"})
-        return Partition(number, MemoryStore(), producer, process, commit, pace, turns, Observer(), prompt)
+        return Partition(
+            number,
+            MemoryStore(),
+            producer,
+            process,
+            commit,
+            pace,
+            turns,
+            Observer(),
+            prompt,
+            clock=self._clock,
+        )
 
     async def put(self, number: int, topics: Sequence[str]) -> None:
         for offset, topic in enumerate(topics):
-            self.partitions[number].put(topic, [Record(topic, offset)])
+            self.partitions[number].put(topic, [input_record(topic, offset)])
         await self.settle()
 
     async def commit(self, number: int) -> None:
@@ -97,8 +120,8 @@ class Worker:
 async def worker() -> AsyncIterator[Callable[..., Worker]]:
     made: list[Worker] = []
 
-    def make(pace: Pace = PACE) -> Worker:
-        made.append(Worker(pace, 3))
+    def make(pace: Pace = PACE, clock: Callable[[], float] = time.monotonic) -> Worker:
+        made.append(Worker(pace, 3, clock))
         return made[-1]
 
     yield make
@@ -193,8 +216,8 @@ async def test_a_partition_that_leaves_with_the_turn_gives_it_back(worker):
 
 async def test_a_batch_lets_others_on_after_every_slice(worker):
     w = worker(PACE._replace(small_records=1_000))
-    w.partitions[0].put("order", [Record("order", offset) for offset in range(1_000)])
-    w.partitions[1].put("command", [Record("command", 0)])
+    w.partitions[0].put("order", [input_record("order", offset) for offset in range(1_000)])
+    w.partitions[1].put("command", [input_record("command", 0)])
     await w.settle()
     assert [number for number, _ in w.begun] == [1]
 
@@ -210,7 +233,7 @@ async def test_a_command_that_comes_during_a_batch_is_taken_into_it_and_ends_it(
 async def test_what_is_left_of_an_interrupted_batch_goes_before_what_came_later(worker):
     w = worker(PACE._replace(small_records=1_000))
     await begin_large_batch(w)
-    w.partitions[0].put("order", [Record("order", 300)])
+    w.partitions[0].put("order", [input_record("order", 300)])
     await w.put(0, COMMAND)
     await w.commit(0)
     orders = [record.offset for batch in w.taken for record in batch if record.topic == "order"]
@@ -219,7 +242,7 @@ async def test_what_is_left_of_an_interrupted_batch_goes_before_what_came_later(
 
 async def begin_large_batch(w: Worker) -> None:
     """300 orders, of which the first slice of 250 is taken."""
-    w.partitions[0].put("order", [Record("order", offset) for offset in range(300)])
+    w.partitions[0].put("order", [input_record("order", offset) for offset in range(300)])
     await asyncio.sleep(0)
 
 
@@ -229,16 +252,15 @@ class SteppingClock:
     def __init__(self, step_s: float) -> None:
         self._now, self._step_s = 0.0, step_s
 
-    def monotonic(self) -> float:
+    def __call__(self) -> float:
         self._now += self._step_s
         return self._now
 
 
-async def test_a_lane_that_opens_between_the_look_and_the_wait_is_not_forgotten(worker, monkeypatch):
+async def test_a_lane_that_opens_between_the_look_and_the_wait_is_not_forgotten(worker):
     stuck = []
     for step_ms in range(13, 20):  # of 50 ms, so that some look falls right before it opens
-        monkeypatch.setattr(partition_module, "time", SteppingClock(step_ms / 1000))
-        w = worker(Pace(build_s=0.05, busy_records=1))
+        w = worker(Pace(build_s=0.05, busy_records=1), clock=SteppingClock(step_ms / 1000))
         await w.put(0, ["order"])
         await w.put(0, ["order"])  # arrives while the first one is being committed, and lets a batch build
         await w.commit(0)
@@ -250,7 +272,7 @@ async def test_a_lane_that_opens_between_the_look_and_the_wait_is_not_forgotten(
 
 def test_a_batch_without_records_of_a_lane_does_not_open_it():
     lane = Lane(Pace(build_s=0.05, busy_records=1))
-    lane.records.extend("two")
+    lane.extend([input_record("order", offset) for offset in range(3)])
     lane.batched(1, 100.0)
     lane.batched(0, 100.01)
     assert lane.opens_in_s(100.02) == pytest.approx(0.03)

@@ -4,7 +4,6 @@ The check knows nothing of the engine: it reads what a read_committed consumer s
 """
 
 import json
-import sys
 import threading
 import time
 import uuid
@@ -30,15 +29,16 @@ def make_topics(bootstrap: str, output: Mapping[str, str] | None = None) -> str:
     """A new app id whose topics exist. output: configuration of its output topic."""
     app_id = f"toy-{uuid.uuid4().hex[:8]}"
     topics: dict[str, Mapping[str, str]] = {f"{app_id}-in": {}, f"{app_id}-out": output or {}}
-    topics |= {f"{app_id}-{table}-changelog": COMPACTED for table in ("sums", "positions")}
+    topics |= {f"{app_id}-{table}-changelog": COMPACTED for table in ("sums", "positions", "isolation")}
     create_topics(bootstrap, PARTITIONS, topics)
     return app_id
 
 
 def start_toy(app_id: str, bootstrap: str, folder: Path, name: str, **environment: str) -> Supervised:
     """A toy with a data folder of its own. environment: TOY_ variables, TOY_STORE is rocksdb unless given."""
-    command = [sys.executable, "-m", "tests.engine.toy", app_id, bootstrap, str(folder / name)]
-    return Supervised(command, {"TOY_STORE": "rocksdb", **environment}, folder / f"{name}.log")
+    command = ["tests.engine.toy", app_id, bootstrap, str(folder / name)]
+    variables = {"TOY_STORE": "rocksdb", **environment}
+    return Supervised(command, variables, folder / f"{name}.log", forked=True)
 
 
 class Traffic:

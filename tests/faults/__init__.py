@@ -1,5 +1,5 @@
-"""Faults while real workers process continuous traffic on a real broker, and the check of what came out.
+"""Fault tests: real workers process continuous traffic on a real broker, faults strike, and the output is checked.
 
-Run by: python -m tests.faults --dose short|full --row NAME --seed N. A row is a small class; its seed is the traffic's and
-the schedule's, though the moments at which it strikes depend on the machine too.
+Run: python -m tests.faults --dose short|full --row NAME --seed N. Each row is a small class. The seed fixes the traffic
+and the schedule of faults; the exact moments also depend on the machine.
 """

@@ -12,10 +12,10 @@ _WITHIN_S = 20.0
 
 
 def configure(bootstrap: str, topic: str, name: str, value: str | None) -> None:
-    """Set it, or with None remove it, so that the broker's default is in force again."""
+    """Set a value. None removes the setting, so that the broker's default applies again."""
     operation = AlterConfigOpType.DELETE if value is None else AlterConfigOpType.SET
     entry = ConfigEntry(name, value or "", incremental_operation=operation)
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-    admin = AdminClient({"bootstrap.servers": bootstrap})  # must outlive its futures
+    admin = AdminClient({"bootstrap.servers": bootstrap})  # a variable, because it must outlive its futures
     for done in admin.incremental_alter_configs([resource]).values():
         done.result(_WITHIN_S)

@@ -1,4 +1,4 @@
-"""Rows in which it is the messages that are bad: repeated, late, out of order, broken; and a clock that is wrong."""
+"""Rows with bad messages (repeated, late, out of order, broken) or a wrong clock."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -21,13 +21,13 @@ _FINISHED_WITHIN_S = 1_200.0
 
 
 class Finite(Row):
-    """A row that sends so many messages as fast as it can, to workers that nobody disturbs."""
+    """A row that sends a fixed number of messages as fast as possible. No fault strikes the workers."""
 
     exits_allowed = frozenset()
     senders_clock_s = 0.0
 
     def play(self, seed: int, messages: Iterator[Message], **options: Any) -> "Played":
-        """Let fresh workers process the messages."""
+        """Process the messages with new workers on a new stage."""
         with Stage(seed, **(self.stage_options | options)) as stage:
             if self.senders_clock_s:
                 stage.take_any_timestamp()
@@ -41,7 +41,7 @@ class Finite(Row):
 
 
 class Played:
-    """What a finite run showed. seconds: from the first message to the last commit, if all clocks are right."""
+    """The result of one run. seconds: from the first message to the last commit; only valid if all clocks are right."""
 
     def __init__(self, row: Row, stage: Stage, seconds: float) -> None:
         self.seconds = seconds
@@ -56,7 +56,10 @@ class Played:
 
 
 class Disordered(Finite):
-    """20 % duplicates, reordered within 1,000, orders up to three years late: the state of the ordered, unique run."""
+    """20 % duplicates, reordered within 1,000 messages, orders up to three years late.
+
+    The final state must equal that of a run with the same messages in order and without repeats.
+    """
 
     name = "duplicates, reorder, late orders"
     times = (4_000, 100_000)
@@ -78,7 +81,7 @@ class Disordered(Finite):
 
 
 def _disordered(unique: Sequence[Message], seed: int) -> Iterator[Message]:
-    """Orders and payments out of order and with repeats; commands keep their order, which means something."""
+    """Reorder and repeat orders and payments. Commands keep their order, because the result depends on it."""
     purchases = [message for message in unique if message.topic != "customer.commands"]
     repeats = purchases[::5]
     mixed = reordered(iter([each for pair in _paired(purchases, repeats) for each in pair]), 1_000, seed)
@@ -96,7 +99,10 @@ def _paired(purchases: Sequence[Message], repeats: Sequence[Message]) -> Iterato
 
 
 class Poisoned(Finite):
-    """10 % broken records on every input topic: no restart, every one in dead letters, 80 % of the clean throughput."""
+    """10 % broken records on every input topic.
+
+    No worker restarts, each broken record becomes a dead letter, and at least 80 % of the clean throughput remains.
+    """
 
     name = "poison at 10 %"
     times = (4_000, 50_000)
@@ -119,7 +125,10 @@ class Poisoned(Finite):
 
 
 class WrongClock(Finite):
-    """A worker's clock a day off; then everybody's soon a leap day or a new year. The state depends on event time."""
+    """First, only the workers' clocks are a day off. Then all clocks are just before a leap day or a new year.
+
+    The final state must stay the same, because it depends on event time only.
+    """
 
     name = "clock off"
     times = (3, 8)
@@ -144,10 +153,11 @@ class WrongClock(Finite):
 
 
 def _clocks(now: float) -> list[tuple[float, bool]]:
-    """Seconds by which clocks are wrong, and whether the senders' are too.
+    """The error of the clocks in seconds, and whether the senders' clocks share it.
 
-    A worker alone is a day off; what turns into a leap day or a new year is in the future, as the broker would delete
-    what is older than its retention."""
+    Without the senders, the clocks are a day off. Leap days and new years are in the future, because the broker deletes
+    records that are older than the retention.
+    """
     turns = (
         datetime(2028, 2, 28, 23, 59, 30, tzinfo=UTC),
         datetime(2028, 2, 29, 23, 59, 30, tzinfo=UTC),

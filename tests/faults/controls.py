@@ -1,4 +1,4 @@
-"""Protections switched off, one at a time. The check must find differences, or it proves nothing of the rows."""
+"""Controls: rows with one protection switched off. If the check finds no difference, it cannot prove the other rows."""
 
 import signal
 import time
@@ -17,11 +17,11 @@ from worker.engine.exits import ExitCode
 _REFUSED_OVER_BYTES = "1500"
 _REFUSED_FOR_S = 6.0
 _OPEN_FOR_S = 1.0
-_ZOMBIE = {"FAULTS_COMMIT_DELAY_S": str(_OPEN_FOR_S), "FAULTS_DEADLINE_S": "60"}
+_ZOMBIE = {"FAULTS_COMMIT_DELAY_S": str(_OPEN_FOR_S), "FAULTS_DEADLINE_S": "60", "FAULTS_HELD_S": "60"}
 
 
 class RefusedSends(Row):
-    """The broker takes no large batch of events for a while; the worker stops rather than leave them out."""
+    """The broker refuses large batches of events for a while. The worker must stop and must not skip events."""
 
     name = "sends refused by the broker"
     times = (1, 5)
@@ -37,8 +37,8 @@ class RefusedSends(Row):
 
 
 def wake_a_zombie(stage: Stage) -> None:
-    """Freeze a worker whose transactions are open, and wake it when another has taken its partitions and committed."""
-    stage.wait_until_working()  # the last zombie too, and after its return all partitions: else nothing is open yet
+    """Freeze a worker with open transactions. Wake it after others took over its partitions and committed."""
+    stage.wait_until_working()  # the previous zombie must be back, or its partitions have no open transactions yet
     stage.look_after_until_all_work(time.monotonic())
     frozen = stage.strike(signal.SIGSTOP)
     others = [member for member in stage.crew if member is not frozen]
@@ -48,14 +48,14 @@ def wake_a_zombie(stage: Stage) -> None:
         return all(member.log.count('"processing"') > n for member, n in zip(others, before, strict=True))
 
     assert stage.look_after_until(taken_over, 2 * SESSION_S), "nobody took the partitions over"
-    stage.look_after(2 * _OPEN_FOR_S)
+    stage.look_after(2 * PARTITIONS * _OPEN_FOR_S)  # partitions with a backlog commit one after the other
     frozen.signal(signal.SIGCONT)
     stage.look_after(3.0)
     stage.look_after_until_all_work(time.monotonic())
 
 
 class Zombie(Row):
-    """The scene of the control below, with the fence: what the zombie still commits is rejected."""
+    """The same faults as the control WithoutFence, with the fence: Kafka rejects the zombie's commits."""
 
     name = "a zombie with open transactions"
     times = (2, 10)
@@ -72,13 +72,17 @@ class Zombie(Row):
 
 
 class Control(Row):
-    """A row that must find differences. control: the protection that is off, as tests.faults.launcher names it; shows:
-    part of the differences that only that can cause."""
+    """A row that must find differences.
+
+    control: the name of the disabled protection in tests.faults.launcher. shows: a text in a difference that only this
+    can cause.
+    """
 
     control: ClassVar[str]
     shows: ClassVar[str] = ""
     times = (1, 1)
     per_second = 300
+    drain_within_s = 30.0  # with wrong tables, workers may never finish
 
     def __init__(self) -> None:
         self.stage_options: dict[str, Any] = {  # type: ignore[misc]
@@ -95,12 +99,12 @@ class Control(Row):
         return outcome
 
     def act(self, stage: Stage, seed: int, dose: str) -> None:
-        with suppress(AssertionError):  # on wrong tables, workers may get nowhere any more
+        with suppress(AssertionError):  # with wrong tables, workers may never finish
             super().act(stage, seed, dose)
 
 
 class WithoutFence(Control):
-    """The zombie's open transactions are committed after others have processed the same inputs."""
+    """The zombie commits its open transactions after other workers have processed the same inputs."""
 
     name = "control: fence off"
     control = "fence"

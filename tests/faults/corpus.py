@@ -1,6 +1,7 @@
-"""The poison corpus: more than 200 records that cannot be processed, each with its reason (CONTRACT 1, dead letters).
+"""The poison corpus: more than 200 records that cannot be processed, each with its dead letter reason.
 
-What can be answered (a command whose ids can be read) is not here: it is rejected, not a dead letter.
+The source is the contract, section 1, dead letters. Bad commands with readable ids are not here: they get a rejection
+as their result, not a dead letter.
 """
 
 import json
@@ -157,9 +158,7 @@ def _large() -> Iterator[Poison]:
 
 def _events(topics: tuple[str, ...], good: dict[str, Any], amount: str, own_id: str) -> Iterator[Poison]:
     for field in good:
-        if (
-            field != "eventId"
-        ):  # without it the CloudEvents id may do; there is none here, but the fields differ
+        if field != "eventId":  # has a case of its own below, because a CloudEvent's id can replace it
             without = {name: value for name, value in good.items() if name != field}
             yield Poison(f"without {field}", _as_json(without), "INVALID", topics)
     yield Poison("without eventId", _as_json({**good, "eventId": None}), "INVALID", topics)

@@ -1,4 +1,4 @@
-"""Rows in which a worker's disk is full, or its local store is not the one that it left."""
+"""Rows in which a worker's disk is full, or its local store has changed since it stopped."""
 
 import contextlib
 import shutil
@@ -19,9 +19,10 @@ _REFUSES_WITHIN_S = 60.0
 
 
 class DiskFull(Row):
-    """A worker comes back to a disk without room; it says so and stops, until there is room again.
+    """A worker restarts on a full disk. It must log the reason and stop, until there is room again.
 
-    The disk is a small tmpfs where one can be mounted; elsewhere a limit on the size of the process's files."""
+    The disk is a small tmpfs where one can be mounted. Elsewhere a limit on file size replaces it.
+    """
 
     name = "disk full"
     times = (1, 3)
@@ -48,7 +49,7 @@ class DiskFull(Row):
 
 @contextlib.contextmanager
 def _full(stage: Stage) -> Iterator[None]:
-    """Within this, the first worker's disk has no room."""
+    """Inside this context, the first worker's disk is full."""
     filler = stage.data_folder(0) / "ballast" if stage.has_small_disk else stage.folder / "tokens" / "no room"
     with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while stage.has_small_disk:
@@ -60,7 +61,7 @@ def _full(stage: Stage) -> Iterator[None]:
 
 
 class StoreChanged(Row):
-    """A worker comes back to a local store that is lost, older than its changelog, or ahead of it."""
+    """A worker restarts with a local store that is lost, older than its changelog, or ahead of it."""
 
     name = "local store lost, older, ahead"
     times = (3, 9)
@@ -108,7 +109,7 @@ class StoreChanged(Row):
 
 
 def _put_ahead(slot: Path) -> None:
-    """Let a store say that it has read more of a changelog than there is."""
+    """Set the offset in a store past the end of its changelog."""
     stores = RocksStores(slot)
     number = next(n for n in range(PARTITIONS) if (slot / f"{n:05d}").exists())
     stores.open(number).write({}, {ALL[0].mark: 1 << 40})

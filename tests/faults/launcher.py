@@ -1,35 +1,51 @@
 """`customer-context worker` with faults built in, for the fault runs only: python -m tests.faults.launcher worker
 
-The worker itself knows nothing of this: its methods are wrapped here, by what the environment says.
-- FAULTS_TOKENS: a folder. A worker that reaches a named point and can delete the file of that name there kills itself.
-  A file "no room" there is a disk without room for a worker that starts.
-- FAULTS_CONTROL: one protection is switched off, so that the check shows that it matters.
-- FAULTS_COMMIT_DELAY_S: seconds that every transaction stays open before its commit, so that a fault finds one.
-- FAULTS_DEADLINE_S: seconds that a batch may take, so that a process that was frozen is not ended by its own deadline.
+The worker's own code has no fault hooks. This module wraps its methods, controlled by environment variables:
+- FAULTS_TOKENS: a folder of token files. A worker that reaches a named point kills itself if it can delete the file of
+  that name. The file `stall` makes one local write hang for the seconds in it. The file `clock` holds the seconds by
+  which the clock of every worker is wrong from now on. The file `no room` makes the disk full for a starting worker.
+- FAULTS_CONTROL: switches one protection off, to show that the check finds the damage.
+- FAULTS_COMMIT_DELAY_S: seconds that every transaction stays open before its commit, so that a fault hits an open one.
+- FAULTS_DEADLINE_S: seconds that a batch may take, so that a frozen process does not end by its own deadline.
+- FAULTS_BATCH_BYTES: maximum bytes of one Produce per partition, so that transactions have many without a backlog.
+- FAULTS_HELD_S: seconds that the event loop may be blocked before the watchdog ends the process.
+- FAULTS_PLANTED: any text. The worker fails on an order whose id begins with the name of a defect (DEFECTS).
 - FAULTS_CLOCK_S: seconds by which this worker's clock is wrong.
 """
 
 import asyncio
+import ctypes
+import inspect
 import os
+import re
 import resource
 import signal
+import threading
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
+from agents import purchases
+from agents.processor import Processor
 from tables.ledger import CustomerLedger
 from worker.cli import main
-from worker.engine import transaction
+from worker.engine import store_files, transaction
 from worker.engine.engine import Engine
-from worker.engine.hooks import EngineConsumer
-from worker.engine.partition import Pace
+from worker.engine.isolation import Isolation
+from worker.engine.kafka_clock import KafkaClock
+from worker.engine.lanes import Pace
+from worker.engine.patches.consumer import EngineConsumer
+from worker.engine.patches.producer import CertainProducer
 from worker.engine.restore import Reader
 from worker.engine.store import RocksStore
+from worker.engine.takeover import Log, Position, Takeover
 from worker.engine.unit import Outgoing, Unit
 
+_CLOCK_EVERY_S = 0.2
 AT_A_REBALANCE = (
     "before what was loaded is flushed",
     "before restore ends",
@@ -45,13 +61,37 @@ POINTS = (
 )
 
 
-def replace(owner: object, name: str, by: object) -> None:
-    """Put something else in the place of a method or function."""
+def replace(owner: object, name: str, by: Any) -> None:
+    """Replace a method, function or constant."""
+    check_fits(getattr(owner, name), by)
     setattr(owner, name, by)
 
 
+def check_fits(original: Any, by: Any) -> None:
+    """Raise TypeError if a function does not take the arguments of the one that it replaces."""
+    if not inspect.isfunction(original):
+        return
+    taken = inspect.signature(original).parameters.values()
+    by_name = {each.name: None for each in taken if each.kind is each.KEYWORD_ONLY}
+    by_place = [None for each in taken if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    inspect.signature(by).bind(*by_place, **by_name)
+
+
+def stall() -> None:
+    """Block like a hanging disk, if this process can take the token."""
+    tokens = os.environ.get("FAULTS_TOKENS")
+    if tokens:
+        token = Path(tokens) / "stall"
+        mine = token.with_name(f"stall {os.getpid()}")
+        try:
+            token.rename(mine)
+        except FileNotFoundError:
+            return
+        time.sleep(float(mine.read_text()))
+
+
 def die_at(point: str) -> None:
-    """Die as by kill -9, if this point's token is there to take."""
+    """End this process with SIGKILL, if it can take this point's token."""
     tokens = os.environ.get("FAULTS_TOKENS")
     if tokens:
         try:
@@ -61,8 +101,8 @@ def die_at(point: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-class DyingProducer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka has no types
-    """Takes its time before a commit, and may die there or after it."""
+class DyingProducer(CertainProducer):
+    """Waits before each commit. May kill the process just before or after the commit."""
 
     async def commit_transaction(self) -> None:
         await asyncio.sleep(float(os.environ.get("FAULTS_COMMIT_DELAY_S", "0")))
@@ -72,10 +112,10 @@ class DyingProducer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka has no 
 
 
 def add_points() -> None:
-    """Wrap what the named points are in."""
-    replace(transaction, "AIOKafkaProducer", DyingProducer)
+    """Add the named points: wrap the methods that contain them."""
+    replace(transaction, "CertainProducer", DyingProducer)
     send, write, flush, restore = transaction.send, RocksStore.write, RocksStore.flush, Reader.restore
-    perform_seek = EngineConsumer.perform_seek
+    seek_to = EngineConsumer.seek_to
 
     async def dying_send(*arguments: Any) -> int:
         end = await send(*arguments)
@@ -84,6 +124,7 @@ def add_points() -> None:
 
     def dying_write(self: RocksStore, changes: Any, offsets: Any) -> None:
         die_at("before the local write")
+        stall()
         write(self, changes, offsets)
         die_at("after the local write")
 
@@ -97,31 +138,38 @@ def add_points() -> None:
         die_at("before restore ends")
         return replayed
 
-    async def dying_seek(self: EngineConsumer) -> None:
+    async def dying_seek(self: EngineConsumer, positions: Any) -> None:
         die_at("before the seek")
-        await perform_seek(self)
+        await seek_to(self, positions)
 
     replace(transaction, "send", dying_send)
     replace(RocksStore, "write", dying_write)
     replace(RocksStore, "flush", dying_flush)
     replace(Reader, "restore", dying_restore)
-    replace(EngineConsumer, "perform_seek", dying_seek)
+    replace(EngineConsumer, "seek_to", dying_seek)
 
 
 # -- protections, each switched off by its name
 
 
 def no_fence() -> None:
-    """Every process has transactional ids of its own."""
+    """Give every process its own transactional ids, so that none fences another."""
     original = Engine.transactional_id
     replace(Engine, "transactional_id", lambda self, number: f"{original(self, number)}-{os.getpid()}")
 
 
+class PlainProducer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka has no types
+    """aiokafka's own producer, with the attributes that the engine expects."""
+
+    transaction_version = 0
+    former_had_committed = True
+
+
 def no_transaction() -> None:
-    """Output first, then tables and positions, each visible at once."""
+    """Send without a transaction: output first, then tables and positions. Each record is visible at once."""
 
     async def open_plain(self: Engine, number: int) -> AIOKafkaProducer:
-        producer = AIOKafkaProducer(**self._client, enable_idempotence=True, max_batch_size=900_000)
+        producer = PlainProducer(**self._client, enable_idempotence=True, max_batch_size=900_000)
         await producer.start()
         return producer
 
@@ -141,23 +189,23 @@ def no_transaction() -> None:
 
 
 def no_seek() -> None:
-    """Reading goes on at the end of each log, as after lost group offsets, and nobody looks what was left out."""
-    original = Engine.positions
+    """Continue at the end of each log, as after lost group offsets, and skip the check for a gap."""
+    original = Takeover.positions
 
-    async def ends(self: Engine, assigned: Any) -> dict[tuple[str, int], int]:
-        found = await original(self, list(assigned))
-        return {place: end for place, (_, end) in (await self._reader.bounds(found)).items()}
+    async def ends(self: Takeover, assigned: Any) -> dict[Log, Position]:
+        found = await original(self, assigned)
+        return {log: at._replace(next=at.end) for log, at in found.items()}
 
-    replace(Engine, "positions", ends)
+    replace(Takeover, "positions", ends)
 
 
 def no_dedupe() -> None:
-    """Nobody remembers what was counted."""
+    """Hide the ledger, so that no input counts as known."""
     replace(CustomerLedger, "line", lambda self, kind, line_id: None)
 
 
 def no_await() -> None:
-    """A transaction commits without looking what became of what it sent."""
+    """Commit without waiting for the acknowledgements of the sent records."""
 
     async def deliver(producer: AIOKafkaProducer, batch: Any, topic: str, partition: int) -> int:
         future = await producer.send_batch(batch, topic, partition=partition)
@@ -167,23 +215,101 @@ def no_await() -> None:
     replace(transaction, "_deliver", deliver)
 
 
+def no_certainty() -> None:
+    """Repeat an unanswered commit, and begin the next transaction in the same epoch."""
+    replace(transaction, "CertainProducer", PlainProducer)
+
+
+def no_isolation() -> None:
+    """Ignore that a former owner failed on an input."""
+    replace(Isolation, "begin", lambda self, positions, ends, unit, **_: None)
+
+
+def no_store_check() -> None:
+    """Skip the check of the files of a store, such as writes missing between its tables and its write-ahead log."""
+    replace(store_files, "damage", lambda _: None)
+
+
+def no_kafka_clock() -> None:
+    """Skip the comparison of the clock with Kafka's."""
+    replace(KafkaClock, "note", lambda self, ours_ms, theirs_ms: None)
+
+
 CONTROLS: dict[str, Callable[[], None]] = {
     "fence": no_fence,
     "transaction": no_transaction,
     "seek": no_seek,
     "dedupe": no_dedupe,
     "await": no_await,
+    "certainty": no_certainty,
+    "isolation": no_isolation,
+    "store check": no_store_check,
+    "kafka clock": no_kafka_clock,
+    "none": lambda: None,
 }
 
 
-def set_clock(wrong_by_s: float) -> None:
-    """Let time.time() be wrong."""
-    right = time.time
-    time.time = lambda: right() + wrong_by_s
+# -- defects that one input triggers
+
+
+def raise_an_exception() -> None:
+    """Simulate a defect in our code."""
+    raise LookupError("planted")
+
+
+def loop_in_c() -> None:
+    """Run a regular expression with catastrophic backtracking. No other Python thread runs meanwhile."""
+    re.fullmatch(r"(a+)+", "a" * 64 + "b")
+
+
+def segfault() -> None:
+    """Crash like a defect in a native library."""
+    ctypes.string_at(0)
+
+
+DEFECTS: dict[str, Callable[[], None]] = {
+    "exception": raise_an_exception,
+    "loop": loop_in_c,
+    "segfault": segfault,
+}
+
+
+def plant() -> None:
+    """Make an order trigger a defect if its id begins with the defect's name."""
+    original = purchases.order
+
+    def order(batch: Any, source: Any, *more: Any) -> None:
+        for name, defect in DEFECTS.items():
+            if f'"orderId":"{name}-'.encode() in source.value:
+                defect()
+        original(batch, source, *more)
+
+    replace(purchases, "order", order)
+
+
+def set_clock(wrong_by_s: float, tokens: str | None) -> None:
+    """Shift time.time() by the given seconds, plus the seconds in the file "clock", which is read regularly."""
+    right, jumped = time.time, [0.0]
+
+    def wrong() -> float:
+        return right() + wrong_by_s + jumped[0]
+
+    def follow(clock: Path) -> None:
+        while True:
+            if clock.exists():
+                jumped[0] = float(clock.read_text())
+            time.sleep(_CLOCK_EVERY_S)
+
+    time.time = wrong
+    # Defaults are bound when the function is defined, so they still hold the right clock.
+    defaults = Processor.__init__.__defaults__ or ()
+    replace(Processor.__init__, "__defaults__", tuple(wrong if each is right else each for each in defaults))
+    if tokens:
+        threading.Thread(target=follow, args=(Path(tokens) / "clock",), daemon=True).start()
 
 
 def set_deadline(seconds: float) -> None:
-    """Let a batch take that long."""
+    """Set the deadline of a batch."""
     original = Engine.__init__
 
     def patient(self: Engine, **arguments: Any) -> None:
@@ -197,12 +323,17 @@ if __name__ == "__main__":
     if tokens := os.environ.get("FAULTS_TOKENS"):
         add_points()
         if (Path(tokens) / "no room").exists():
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # an error of the write instead
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that the write fails with an error instead
             resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
     if control := os.environ.get("FAULTS_CONTROL"):
         CONTROLS[control]()
     if deadline := os.environ.get("FAULTS_DEADLINE_S"):
         set_deadline(float(deadline))
-    if wrong_by := os.environ.get("FAULTS_CLOCK_S"):
-        set_clock(float(wrong_by))
+    if batch_bytes := os.environ.get("FAULTS_BATCH_BYTES"):
+        replace(transaction, "BATCH_BYTES", int(batch_bytes))
+    if held := os.environ.get("FAULTS_HELD_S"):
+        replace(import_module("worker.app.run"), "_HELD_LOOP_S", float(held))
+    if os.environ.get("FAULTS_PLANTED"):
+        plant()
+    set_clock(float(os.environ.get("FAULTS_CLOCK_S", "0")), tokens)
     main()

@@ -1,11 +1,11 @@
-"""Rows in which the network between everybody and the broker is cut or slow."""
+"""Rows in which the network between the broker and all clients is cut or slow."""
 
 import time
 from typing import ClassVar
 
+from tests.faults.processes import BrokerKill
 from tests.faults.row import Row
 from tests.faults.stage import SESSION_S, Stage
-from worker.engine.exits import ExitCode
 
 _CUTS_S = (1.0, 5.0, 15.0)
 _DELAY_S = 0.2
@@ -13,12 +13,12 @@ _DELAYED_FOR_S = 10.0
 
 
 class Cut(Row):
-    """Nothing comes through for 1, 5 or 15 seconds."""
+    """The proxy forwards nothing for 1, 5 or 15 seconds."""
 
     name = "network cut for 1, 5, 15 s"
     times = (3, 30)
     stage_options: ClassVar = {"proxied": True}
-    exits_allowed = Row.exits_allowed | {ExitCode.DEADLINE, ExitCode.BATCH_FAILED, ExitCode.RESTORE_FAILED, 1}
+    exits_allowed = BrokerKill.exits_allowed
     takeover_limit_s = 2 * (SESSION_S + 4.0)
 
     def strike(self, stage: Stage, n: int) -> None:
@@ -31,7 +31,7 @@ class Cut(Row):
 
 
 class Slow(Row):
-    """Everything takes 200 ms longer, in each direction."""
+    """200 ms more latency in each direction."""
 
     name = "network delay of 200 ms"
     times = (1, 10)

@@ -1,4 +1,4 @@
-"""Rows in which workers and brokers die, freeze, come and go."""
+"""Rows in which workers and brokers die, freeze, join and leave."""
 
 import shutil
 import signal
@@ -31,21 +31,23 @@ class Kill(Row):
 
 
 class CrashAtPoint(Row):
-    """A worker dies at each of the named points."""
+    """A worker dies at the named points, in an order that the seed chooses. The short dose has half of them."""
 
     name = "crash at named points"
-    times = (len(POINTS), 5 * len(POINTS))
+    times = (len(POINTS) // 2, 5 * len(POINTS))
     stage_options: ClassVar = {"launcher": True}
     takeover_limit_s = 2 * (SESSION_S + 4.0)  # some points need a rebalance first
 
     def strike(self, stage: Stage, n: int) -> None:
-        point = POINTS[n % len(POINTS)]
+        if n % len(POINTS) == 0:
+            self._points = stage.random.sample(POINTS, len(POINTS))
+        point = self._points[n % len(POINTS)]
         token = stage.folder / "tokens" / point
         token.touch()
         if point in AT_A_REBALANCE:
             victim = stage.strike(signal.SIGKILL)
             victim.wait(5.0)
-            shutil.rmtree(stage.store_of(victim))  # or it might have nothing to load
+            shutil.rmtree(stage.store_of(victim))  # otherwise it might have nothing to load
         else:
             stage.strikes.append(time.monotonic())
         died = stage.look_after_until(lambda: not token.exists(), 30.0)
@@ -55,7 +57,7 @@ class CrashAtPoint(Row):
 
 
 class Freeze(Row):
-    """SIGSTOP for twice the session, then SIGCONT: the zombie finds that its partitions belong to others."""
+    """SIGSTOP for twice the session time-out, then SIGCONT. Other workers own the zombie's partitions by then."""
 
     name = "SIGSTOP 2 x session, then CONT"
     times = (1, 20)
@@ -72,7 +74,7 @@ class Freeze(Row):
 
 
 class BrokerKill(Row):
-    """kill -9 of the broker, and its restart."""
+    """kill -9 and restart of the broker."""
 
     name = "broker kill -9 and restart"
     times = (1, 10)
@@ -80,6 +82,7 @@ class BrokerKill(Row):
         ExitCode.DEADLINE,
         ExitCode.BATCH_FAILED,
         ExitCode.RESTORE_FAILED,
+        ExitCode.TASK_FAILED,
         1,
     }
     takeover_limit_s = 15.0
@@ -98,7 +101,7 @@ class BrokerKill(Row):
 
 
 class EverythingKilled(BrokerKill):
-    """The broker and all workers at once."""
+    """kill -9 of the broker and all workers at once."""
 
     name = "broker and all workers killed together"
     workers_too = True
@@ -113,7 +116,7 @@ class Storm(Row):
 
     def act(self, stage: Stage, seed: int, dose: str) -> None:
         super().act(stage, seed, dose)
-        stage.wait_until_working()  # the guest, which may just be starting again, too
+        stage.wait_until_working()  # also the third worker, which may be starting
 
     def strike(self, stage: Stage, n: int) -> None:
         if n == 0:
@@ -125,7 +128,7 @@ class Storm(Row):
         stage.look_after(stage.random.uniform(0.5, 2.0))
 
     def broken_promises(self, stage: Stage) -> Sequence[str]:
-        early = -signal.SIGTERM  # it had not even imported what it needs
+        early = -signal.SIGTERM  # SIGTERM came before the worker had finished its imports
         return [f"a worker ended with {code}" for code in stage.exits if code not in (0, early)]
 
     def missed_marks(self, stage: Stage) -> Sequence[str]:
@@ -138,7 +141,7 @@ class Storm(Row):
 
 
 class Terminate(Row):
-    """SIGTERM under load: a clean end within ten seconds, and the worker comes back."""
+    """SIGTERM under load. The worker must end with 0 within ten seconds, and come back."""
 
     name = "SIGTERM under load"
     times = (3, 20)
@@ -164,7 +167,7 @@ class Terminate(Row):
 
 
 class Mixed(Row):
-    """One of each that matters most, in an order that the seed chooses."""
+    """One of each important fault, in an order that the seed chooses."""
 
     name = "kill, freeze, SIGTERM and broker kill, mixed"
     times = (4, 40)

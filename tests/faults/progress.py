@@ -1,4 +1,4 @@
-"""What the workers have not processed yet, by the positions that they committed."""
+"""The inputs that the workers have not processed yet, by their committed positions."""
 
 import uuid
 from collections.abc import Mapping
@@ -7,8 +7,8 @@ from typing import Any, Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from worker.engine.partition import POSITIONS
-from worker.topics import Catalogue
+from worker.engine.unit import POSITIONS
+from worker.kafka.topics import Catalogue
 
 _AT_ONCE = 5_000
 _PATIENCE_S = 0.2
@@ -16,9 +16,9 @@ _WITHIN_S = 20.0
 
 
 class Progress:
-    """Use as a context manager. It reads on from where it was, so that asking often costs little.
+    """Follows the committed positions. Each call reads only new records, so frequent calls are cheap.
 
-    last_commit: seconds since 1970 UTC, by the clock of the worker whose commit it was.
+    Use as a context manager. last_commit: seconds since 1970 UTC, by the clock of the worker that committed.
     """
 
     def __init__(self, bootstrap: str, catalogue: Catalogue, partitions: int) -> None:
@@ -39,10 +39,10 @@ class Progress:
         self._changelog.close()
 
     def follow(self) -> None:
-        """Read the positions that were committed since; those of this very moment perhaps not yet."""
-        changelog: Any = self._changelog  # its stubs do not know that a record has all of its parts
+        """Read the positions committed since the last call. May miss commits of this moment."""
+        changelog: Any = self._changelog  # its stubs allow None for parts that every record has
         count = _AT_ONCE
-        while count == _AT_ONCE:  # until nothing is left would be for ever, while workers commit
+        while count == _AT_ONCE:  # a wait for an empty answer would never end while workers commit
             messages = changelog.consume(_AT_ONCE, _PATIENCE_S)
             for message in messages:
                 if _is_record(message):
@@ -63,7 +63,7 @@ class Progress:
 
 
 def _readable(bootstrap: str, positions: Mapping[tuple[str, int], int]) -> list[tuple[str, int]]:
-    """Those with a record from the position on: transaction markers and aborted records do not count."""
+    """The (topic, partition) with a readable record at or after its position. Markers and aborted records do not count."""
     consumer = _consumer(bootstrap)
     found: set[tuple[str, int]] = set()
     empty: set[tuple[str, int]] = set()
@@ -83,7 +83,7 @@ def _readable(bootstrap: str, positions: Mapping[tuple[str, int], int]) -> list[
 
 
 def _is_record(message: Any) -> bool:
-    """False for the end of a partition, and for a broker that is away: librdkafka finds it again by itself."""
+    """False for the end of a partition, and for an unreachable broker: librdkafka reconnects by itself."""
     error = message.error()
     if error is not None and error.fatal():
         raise KafkaException(error)
@@ -99,6 +99,6 @@ def _consumer(bootstrap: str) -> Consumer:
             "enable.partition.eof": True,
             "isolation.level": "read_committed",
             "fetch.wait.max.ms": 20,
-            "log_level": 0,  # brokers are killed here
+            "log_level": 0,  # the rows kill brokers on purpose
         }
     )

@@ -1,4 +1,4 @@
-"""A row of the fault table: what strikes, how often, and what must hold beside zero differences."""
+"""A row of the fault table: which fault strikes, how often, and what must hold besides zero differences."""
 
 import signal
 import time
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from tests.faults.sender import reordered
-from tests.faults.stage import Stage
+from tests.faults.stage import DRAIN_S, Stage
 from tests.simulation.sent import Message
 from tests.simulation.traffic import Traffic
 from worker.engine.exits import ExitCode
@@ -18,8 +18,11 @@ _CUSTOMERS = 300
 
 @dataclass
 class Outcome:
-    """What a row showed. late: time marks missed, which a crowded machine may be the reason of; takeovers: seconds,
-    one per strike; notes: further figures, by name."""
+    """The result of a row.
+
+    late: missed time marks, perhaps because the machine was busy. takeovers: seconds, one per strike. notes: name ->
+    further figure.
+    """
 
     row: str
     dose: str
@@ -43,22 +46,27 @@ class Outcome:
 
 
 class Row:
-    """A subclass says what strikes. times: strikes per dose; per_second: messages; at_least: messages per dose, sent
-    after the last strike if need be."""
+    """The base of all rows; a subclass defines the fault.
+
+    times: strikes per dose. per_second: messages per second. at_least: minimum number of messages per dose; the missing
+    ones are sent after the last strike.
+    """
 
     name: ClassVar[str]
     times: ClassVar[tuple[int, int]]
+    stage_kind: ClassVar[type[Stage]] = Stage
     stage_options: ClassVar[dict[str, Any]] = {}
     per_second: ClassVar[float] = 150
     at_least: ClassVar[tuple[int, int]] = (0, 0)
     takeover_limit_s: ClassVar[float] = float("inf")
+    drain_within_s: ClassVar[float] = DRAIN_S
     exits_allowed: ClassVar[frozenset[int]] = frozenset({-signal.SIGKILL, ExitCode.FENCED})
 
     def run(self, dose: str, seed: int) -> Outcome:
-        """Play the row; raises AssertionError when it cannot come to its end."""
+        """Play the row. Raises AssertionError when it cannot finish."""
         started = time.monotonic()
         outcome = Outcome(self.name, f"{self.times[DOSES.index(dose)]} x")
-        with Stage(seed, **self.stage_options) as stage:
+        with self.stage_kind(seed, **self.stage_options) as stage:
             self.act(stage, seed, dose)
             stopped = stage.stop_workers()
             outcome.inputs, outcome.takeovers = stage.sent.count, stage.takeovers()
@@ -74,7 +82,7 @@ class Row:
         return outcome
 
     def act(self, stage: Stage, seed: int, dose: str) -> None:
-        """All faults under traffic, until everything that was sent is processed."""
+        """Strike all faults under traffic, then wait until all messages are processed."""
         with stage.traffic(self.messages(seed), self.per_second):
             stage.wait_until_working()
             stage.look_after_until_all_work(time.monotonic())
@@ -82,18 +90,18 @@ class Row:
                 self.strike(stage, n)
             self._send_at_least(stage, self.at_least[DOSES.index(dose)])
             stage.look_after_until_all_work(time.monotonic())
-        stage.drain()
+        stage.drain(self.drain_within_s)
 
     def messages(self, seed: int) -> Iterator[Message]:
-        """What is sent meanwhile."""
-        return reordered(Traffic(seed, _CUSTOMERS, 8), 50, seed)
+        """The messages to send."""
+        return reordered(Traffic(seed, _CUSTOMERS, 8, payment_join=True), 50, seed)
 
     def strike(self, stage: Stage, n: int) -> None:
-        """The n-th fault, and the time until the next."""
+        """Strike the n-th fault, and wait until the next one is due."""
         raise NotImplementedError
 
     def broken_promises(self, stage: Stage) -> Sequence[str]:
-        """What else is wrong."""
+        """Violations of what the row requires besides zero differences."""
         unexpected = [code for code in stage.exits if code not in self.exits_allowed]
         return [
             *(f"a worker ended with {code}" for code in unexpected),
@@ -101,7 +109,7 @@ class Row:
         ]
 
     def missed_marks(self, stage: Stage) -> Sequence[str]:
-        """What took too long."""
+        """The time marks that were missed."""
         slow = [took for took in stage.takeovers() if took > self.takeover_limit_s]
         return [f"it took {took:.1f} s until all partitions worked again" for took in slow]
 

@@ -1,4 +1,4 @@
-"""Continuous traffic, and who notices how long each partition stands still."""
+"""Sends continuous traffic, and measures how long each partition is silent."""
 
 import random
 import threading
@@ -22,10 +22,12 @@ _FLUSH_S = 120.0
 _TICK_S = 0.02
 _STALL_S = 1.0
 _END_WITHIN_S = 20.0
+_REQUEST_MS = 10_000  # the worker's value, so that a frozen node does not block the watcher for longer
+_METADATA_MS = 1_000  # so that a new leader is found soon, and the time measured is the worker's
 
 
 def reordered(messages: Iterator[Message], window: int, seed: int) -> Iterator[Message]:
-    """The same messages, each drawn from the next `window`."""
+    """Yield the same messages, each drawn at random from the next `window`."""
     chance, held = random.Random(f"order {seed}"), []
     for message in messages:
         held.append(message)
@@ -37,21 +39,24 @@ def reordered(messages: Iterator[Message], window: int, seed: int) -> Iterator[M
 
 @dataclass
 class Handed(Sent):
-    """What was handed to producers. The inputs are what the log holds: a producer delivers each message once, but one
-    whose broker dies may deliver it twice all the same. copies, messages: by topic, key and value."""
+    """The messages handed to producers.
+
+    The log decides which inputs exist. A producer delivers each message once, except that it may deliver one twice when
+    its broker dies. copies, messages: by topic, key and digest of the value.
+    """
 
     copies: Counter[Copy] = field(default_factory=Counter)
     messages: dict[Copy, Message] = field(default_factory=dict)
 
     def note(self, message: Message) -> None:
-        """One more was handed over."""
+        """Record a message handed to a producer."""
         super().note(message)
         copy = _copy(message)
         self.copies[copy] += 1
         self.messages[copy] = message
 
     def note_those_delivered_twice(self, log: Iterable[Record]) -> int:
-        """Note once more what the log holds once more than it was handed over. Returns how many those were."""
+        """Record again each message that the log holds more often than it was handed over. Returns their number."""
         more = Counter(map(_copy, log)) - self.copies
         twice = [copy for copy in more.elements() if copy in self.messages]
         for copy in twice:
@@ -64,7 +69,10 @@ def _copy(record: Message | Record) -> Copy:
 
 
 class Sender:
-    """Sends messages at a rate, in a thread. clock_s: by which its clock is wrong. sent: what was handed to its producer."""
+    """Sends messages at a steady rate, in a thread.
+
+    clock_s: the error of its clock in seconds. sent: the messages handed to its producer.
+    """
 
     def __init__(
         self, bootstrap: str, messages: Iterable[Message], per_second: float, clock_s: float = 0.0
@@ -82,6 +90,8 @@ class Sender:
                 "message.max.bytes": 8 << 20,
                 "queue.buffering.max.kbytes": 1 << 20,
                 "reconnect.backoff.max.ms": 500,
+                "topic.metadata.refresh.interval.ms": _METADATA_MS,
+                "socket.timeout.ms": _REQUEST_MS,
                 "log_level": 0,  # brokers die here on purpose
             }
         )
@@ -103,14 +113,14 @@ class Sender:
             raise AssertionError(f"{left + len(self._failed)} messages could not be sent: {self._failed[:3]}")
 
     def send(self, messages: Iterable[Message]) -> None:
-        """Send at once, from the caller's thread, before the traffic starts."""
+        """Send immediately, from the caller's thread. Only before the traffic starts."""
         for message in messages:
             self._produce(message)
         self._producer.flush(_FLUSH_S)
 
     @property
     def done(self) -> bool:
-        """Whether all messages were sent, where they end."""
+        """Whether all messages were sent. Never true for endless messages."""
         return not self._thread.is_alive()
 
     def _run(self) -> None:
@@ -149,7 +159,7 @@ class Sender:
 
 
 class Stall(NamedTuple):
-    """A partition that showed nothing from start to end, on time.monotonic."""
+    """A period without output of a partition. start, end: time.monotonic."""
 
     partition: int
     start: float
@@ -157,7 +167,7 @@ class Stall(NamedTuple):
 
 
 class Watcher:
-    """Reads the output as it appears. stalls: every partition's silences of more than a second, ended ones only."""
+    """Reads the output as it appears. stalls: silences of more than a second that have ended."""
 
     def __init__(self, bootstrap: str, topics: Iterable[str], partitions: int) -> None:
         self.stalls: list[Stall] = []
@@ -170,11 +180,13 @@ class Watcher:
                 "isolation.level": "read_committed",
                 "fetch.wait.max.ms": 20,
                 "reconnect.backoff.max.ms": 500,
+                "topic.metadata.refresh.interval.ms": _METADATA_MS,
+                "socket.timeout.ms": _REQUEST_MS,
                 "log_level": 0,
             }
         )
         places = [TopicPartition(topic, p) for topic in topics for p in range(partitions)]
-        # librdkafka may never read a topic that is so new, if it has to look for the end by itself.
+        # If librdkafka has to find the end of such a new topic itself, it may never read the topic.
         for place in places:
             place.offset = self._consumer.get_watermark_offsets(place, timeout=_END_WITHIN_S)[1]
         self._consumer.assign(places)
@@ -193,11 +205,14 @@ class Watcher:
         self._consumer.close()
 
     def silent_since(self, moment: float) -> list[int]:
-        """Partitions that have shown nothing since that moment."""
+        """The partitions without output since that moment (time.monotonic)."""
         return [number for number, last in self._last.items() if last < moment]
 
     def longest_after(self, moment: float, until: float) -> float:
-        """Seconds from a moment until every partition worked again: the end of the last silence that began by then."""
+        """Seconds from a moment until every partition worked again, by the silences around it; 0 without one.
+
+        until: silences that begin later belong to the next fault.
+        """
         ends = [s.end for s in self.stalls if s.start <= moment + 2.0 and moment < s.end and s.start < until]
         return max(ends, default=moment) - moment
 

@@ -1,4 +1,4 @@
-"""Half the maximum for long: memory does not grow, and the workers keep up."""
+"""Half the maximum load for a long time: memory must not grow, and the workers must keep up."""
 
 import time
 from collections.abc import Sequence
@@ -22,7 +22,10 @@ _LAG_LIMIT_S = 15.0
 
 
 class Soak(Finite):
-    """times: seconds. The slope is looked at after a third of the time, in runs of five minutes and more."""
+    """A long run under constant load. times: seconds.
+
+    The slope of memory is checked in runs of at least five minutes, and without the first third.
+    """
 
     name = "soak at half the maximum"
     times: ClassVar = (30, 1_800)
@@ -57,11 +60,11 @@ class Soak(Finite):
 
 
 def _sample(stage: Stage, seconds: float) -> list[tuple[float, float]]:
-    """(minutes, megabytes of the average worker), while traffic flows."""
+    """Sample (minutes, average megabytes of a worker) while traffic flows."""
     started, samples = time.monotonic(), []
     while time.monotonic() - started < seconds:
         stage.look_after(_EVERY_S)
-        stage.progress.follow()  # or it would read all positions of this half hour at the end, and call that lag
+        stage.progress.follow()  # otherwise the end would read half an hour of positions at once, which would look like lag
         sizes = [member.memory_info().rss for member in psutil.Process().children() if _is_worker(member)]
         samples.append(((time.monotonic() - started) / 60, sum(sizes) / len(sizes) / 2**20))
     return samples
@@ -72,7 +75,7 @@ def _is_worker(process: psutil.Process) -> bool:
 
 
 def _slope(samples: Sequence[tuple[float, float]]) -> float:
-    """Of the line with the least squares."""
+    """The slope of the least-squares line, in megabytes per minute."""
     mean_x = sum(x for x, _ in samples) / len(samples)
     mean_y = sum(y for _, y in samples) / len(samples)
     spread = sum((x - mean_x) ** 2 for x, _ in samples)

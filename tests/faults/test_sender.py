@@ -1,4 +1,4 @@
-"""What the harness takes for the inputs is what the log holds."""
+"""The harness takes the records in the log as the inputs, not the messages handed to producers."""
 
 from collections import Counter
 

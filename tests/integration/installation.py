@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import Producer
 
+from tests.fork_server import CONSOLE_MODULE, run_console
 from tests.records import Record, latest, read
 from tests.supervised import Supervised, look_after_until
 
@@ -45,12 +46,14 @@ class Installation:
         self.app_id = f"it-{uuid.uuid4().hex[:8]}"
         self.workers: list[Supervised] = []
         self._folder = folder
-        subprocess.run([CONSOLE, "topics"], env=self.environment("topics"), check=True, capture_output=True)
+        self.console("topics", name="topics").check_returncode()
 
     def start_worker(self, name: str, store: str = "rocksdb") -> Supervised:
         """Start `customer-context worker` with a data folder of its own."""
         environment = {**self.environment(name), "CUSTOMER_CONTEXT_STORE": store}
-        started = Supervised([CONSOLE, "worker"], environment, self._folder / f"{name}.log")
+        started = Supervised(
+            [CONSOLE_MODULE, "worker"], environment, self._folder / f"{name}.log", forked=True
+        )
         self.workers.append(started)
         return started
 
@@ -59,6 +62,24 @@ class Installation:
         started = [self.start_worker(name) for name in names]
         self.wait_until(lambda: all("processing" in worker.log for worker in started))
         return started
+
+    def console(
+        self,
+        *arguments: str,
+        name: str = "console",
+        within_s: float = _WITHIN_S,
+        settings: Mapping[str, str] = {},
+    ) -> subprocess.CompletedProcess[str]:
+        """A console command, done.
+
+        Args:
+            arguments: the command and its arguments.
+            name: of its data folder.
+            within_s: the seconds that it may take.
+            settings: beside those of the installation.
+        """
+        more = {f"CUSTOMER_CONTEXT_{key}": value for key, value in settings.items()}
+        return run_console(arguments, {**self.environment(name), **more}, within_s)
 
     def end(self) -> None:
         """Kill what still runs, and say what it wrote last."""
@@ -117,8 +138,8 @@ class Installation:
         return [json.loads(row)["customer_id"] for row in rows.values()]
 
     def wait_until(self, holds: Callable[[], bool], within_s: float = _WITHIN_S) -> None:
-        """Supervise the workers until it holds, which is looked at about five times a second."""
-        reached = look_after_until(self.workers, holds, within_s, look_every_s=0.2)
+        """Supervise the workers until it holds, which is looked at four times a second at most."""
+        reached = look_after_until(self.workers, holds, within_s, look_every_s=0.25)
         assert reached, "\n\n".join(worker.end_of_log for worker in self.workers)
 
     def environment(self, name: str) -> Mapping[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 from tests.integration.installation import Installation, Message, command, order, payment, registration
 from tests.integration.recompute import Figures, Order, figures
 
-_FIRST_DAY, _DAYS = date(2025, 1, 1), 700
+_FIRST_DAY, _DAYS = date(2024, 1, 1), 700
 _MEANS = (500, 3_000, 20_000, 60_000)  # cents of an order, per kind of customer: from next to nothing to VIP
 _TWICE = 0.05
 
@@ -50,6 +50,11 @@ def _redemption(rng: random.Random, customer: str, number: int) -> tuple[str, di
     return "RedeemPoints", {"points": points, "reason": "voucher", "redemptionId": f"redemption-{number}"}
 
 
+def _adjustment(rng: random.Random, customer: str, number: int) -> tuple[str, dict[str, Any]]:
+    points = rng.choice((-5, 20))
+    return "AdjustPoints", {"points": points, "reason": "goodwill", "adjustmentId": f"adjustment-{number}"}
+
+
 def _status(rng: random.Random, customer: str, number: int) -> tuple[str, dict[str, Any]]:
     return "ChangeStatus", {"newStatus": rng.choice(["ACTIVE", "ACTIVE", "INACTIVE"]), "reason": "asked for"}
 
@@ -70,19 +75,20 @@ def _preferences(rng: random.Random, customer: str, number: int) -> tuple[str, d
 _COMMANDS: tuple[Callable[[random.Random, str, int], tuple[str, dict[str, Any]]], ...] = (
     _new_profile,
     _redemption,
+    _adjustment,
     _status,
     _address,
     _preferences,
 )
 
 
-def is_worked_off(installation: Installation, messages: Sequence[Message]) -> bool:
-    """Whether every command is answered and every order counted, however often."""
-    results = installation.results()
-    if len(results) < sum(_deliveries(messages).values()):
-        return False
+def left_to_do(installation: Installation, messages: Sequence[Message]) -> list[str]:
+    """Every command without an answer and every order that is not counted, however often the others came."""
+    answers = Counter(result["commandId"] for result in installation.results())
     counted = {event["data"]["orderId"] for event in installation.events() if _is_spending(event)}
-    return counted.issuperset(bought.order_id for orders in _orders(messages).values() for bought in orders)
+    orders = {bought.order_id for orders in _orders(messages).values() for bought in orders}
+    unanswered = (_deliveries(messages) - answers).elements()
+    return [*(f"command {each}" for each in unanswered), *(f"order {each}" for each in orders - counted)]
 
 
 def differences(installation: Installation, messages: Sequence[Message]) -> list[str]:
@@ -95,14 +101,14 @@ def differences(installation: Installation, messages: Sequence[Message]) -> list
     found += _wrong_answers(results, _deliveries(messages))
     commands = {value["commandId"]: value for value in _values(messages, "customer.commands")}
     applied = {result["commandId"] for result in results if result["outcome"] == "APPLIED"}
-    redeemed: Counter[str] = Counter()
-    for command_id in applied:
-        if commands[command_id]["commandType"] == "RedeemPoints":
-            redeemed[commands[command_id]["customerId"]] += commands[command_id]["data"]["points"]
+    moved: Counter[str] = Counter()
+    for value in (commands[command_id] for command_id in applied):
+        sign = {"RedeemPoints": -1, "AdjustPoints": 1}.get(value["commandType"], 0)
+        moved[value["customerId"]] += sign * value["data"].get("points", 0)
     for customer, orders in _orders(messages).items():
         wanted = figures(orders)
         found += _wrong_events(customer, of_customer[customer], wanted)
-        found += _wrong_row(customer, customers.get(customer, {}), wanted, redeemed[customer])
+        found += _wrong_row(customer, customers.get(customer, {}), wanted, moved[customer])
         if customers.get(customer, {}).get("sequence") != len(of_customer[customer]):
             found.append(f"sequence in the row of {customer}")
     return found + _wrong_emails(customers, installation.email_owners())
@@ -136,7 +142,8 @@ def _wrong_events(customer: str, events: Sequence[Mapping[str, Any]], wanted: Fi
     return found
 
 
-def _wrong_row(customer: str, row: Mapping[str, Any], wanted: Figures, redeemed: int) -> list[str]:
+def _wrong_row(customer: str, row: Mapping[str, Any], wanted: Figures, moved: int) -> list[str]:
+    """moved: points by commands, those that were redeemed subtracted."""
     got = Figures(
         row.get("spending", {}).get("USD", {}).get("total", 0),
         row.get("order_count", 0),
@@ -145,7 +152,7 @@ def _wrong_row(customer: str, row: Mapping[str, Any], wanted: Figures, redeemed:
         "vip_since" in row,
     )
     found = [] if got == wanted else [f"row of {customer}: {got} instead of {wanted}"]
-    if row.get("points", 0) != wanted.earned - redeemed:
+    if row.get("points", 0) != wanted.earned + moved:
         found.append(f"points of {customer}")
     return found
 

@@ -1,15 +1,12 @@
 """With PAYMENT_JOIN a payment that names no customer finds its order on a real Kafka, whichever arrives first."""
 
 import json
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.installation import (
-    CONSOLE,
     FOREIGN_PARTITIONER,
     Installation,
     order,
@@ -28,6 +25,7 @@ def joining(kafka: str, tmp_path: Path) -> Iterator[Installation]:
     made.end()
 
 
+@pytest.mark.long
 def test_each_payment_counts_once_whether_its_order_came_first_or_after_it(joining: Installation):
     joining.start_workers("one", "two")
     joining.send(registration(each) for each in CUSTOMERS)
@@ -44,13 +42,7 @@ def test_each_payment_counts_once_whether_its_order_came_first_or_after_it(joini
 
     joining.wait_until(lambda: len(joining.customers()) == len(CUSTOMERS) and counts() == {2})
     joining.wait_until(lambda: len(joining.read("customer.order-index")) == 5 * len(CUSTOMERS))
-    verified = subprocess.run(
-        [CONSOLE, "verify", "--json"],
-        env={**os.environ, **joining.environment("verify")},
-        capture_output=True,
-        text=True,
-    )
-    report = json.loads(verified.stdout)
+    report = json.loads(joining.console("verify", "--json").stdout)
     assert (report["differences"], report["notVerifiable"]) == ([], [])
     assert {customer["paid"]["USD"] for customer in joining.customers().values()} == {1_250}
     assert joining.read("customer.dead-letters") == []

@@ -1,4 +1,4 @@
-"""Who sends a command waits for an answer, and does not wait for all the orders that have piled up before it."""
+"""Whoever sends a command waits for its answer, and not for the orders that came before it."""
 
 import signal
 

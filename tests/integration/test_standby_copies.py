@@ -1,4 +1,4 @@
-"""A worker that never held a partition takes it over with the copy that it kept, or reads everything where it kept none."""
+"""A worker takes a partition over with the copy that it kept. Without a copy it reads everything."""
 
 import json
 import signal
@@ -19,7 +19,7 @@ def logged(worker: Supervised, event: str) -> list[dict[str, Any]]:
     return [line for line in lines if line.get("event") == event]
 
 
-@pytest.mark.parametrize("replicas", ["1", "0"])
+@pytest.mark.parametrize("replicas", ["1", pytest.param("0", marks=pytest.mark.long)])
 def test_a_takeover_reads_what_the_copy_lacks(kafka: str, tmp_path: Path, replicas: str):
     installation = Installation(kafka, tmp_path, STANDBY_REPLICAS=replicas)
     try:

@@ -13,8 +13,8 @@ import threading
 import pytest
 
 from tests.integration.installation import Installation, Message, order
-from tests.integration.mixed_traffic import differences, is_worked_off, mixed_traffic
-from tests.supervised import Supervised, look_after
+from tests.integration.mixed_traffic import differences, left_to_do, mixed_traffic
+from tests.supervised import Supervised, look_after, look_after_until
 
 FULL = os.environ.get("TRAFFIC_DOSE") == "full"
 INPUTS, KILLS = (20_000, 6) if FULL else (3_000, 2)
@@ -40,6 +40,7 @@ def kill_and_wait_for_its_return(installation: Installation, worker: Supervised)
     )
 
 
+@pytest.mark.long
 def test_nothing_is_lost_or_doubled_while_workers_are_killed_again_and_again(installation: Installation):
     seed = int(os.environ.get("TRAFFIC_SEED", random.randrange(1_000_000)))
     print(f"TRAFFIC_SEED={seed}")  # noqa: T201 (a failing run must be repeatable)
@@ -51,7 +52,8 @@ def test_nothing_is_lost_or_doubled_while_workers_are_killed_again_and_again(ins
         look_after(workers, rng.uniform(0.5, 2.0))
         kill_and_wait_for_its_return(installation, workers[kill % 2])
     traffic.join()
-    installation.wait_until(lambda: is_worked_off(installation, messages), within_s=120.0)
+    look_after_until(workers, lambda: not left_to_do(installation, messages), 120.0, look_every_s=0.2)
+    assert left_to_do(installation, messages) == []
     exits = [code for worker in workers for code in worker.exits]
     assert exits == [-signal.SIGKILL] * KILLS
     assert differences(installation, messages) == []

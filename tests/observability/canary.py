@@ -1,4 +1,4 @@
-"""One made-up person whose data stand nowhere else, pushed through every path, and the search for what of it came out."""
+"""A made-up person whose data are sent on every path, and the search for these data in all outputs."""
 
 import base64
 import hashlib
@@ -142,6 +142,13 @@ def commands() -> Iterator[Input]:
     yield command("c-1", "AddPaymentMethod", {"type": "CREDIT_CARD", "last4": "5515", "provider": NAME})
     yield command("c-1", "RedeemPoints", {"points": NAME, "reason": EMAIL, "redemptionId": "r-1"})
     yield command("c-1", "RedeemPoints", {"points": 9_999, "reason": EMAIL, "redemptionId": "r-1"})
+    adjustment = {"points": 9_999, "reason": f"{NAME} asked", "adjustmentId": "a-1"}
+    yield command("c-1", "AdjustPoints", adjustment, actor=f"{NAME} <{EMAIL}>")
+    yield command("c-1", "AdjustPoints", adjustment | {"points": NAME}, actor=NAME * 20)
+    yield command("c-1", "AdjustPoints", adjustment | {"points": -1, "reason": CARD})
+    yield command("c-1", "RedeemPoints", {"points": 9_999, "reason": EMAIL, "redemptionId": "r-2"})
+    yield command("c-1", "CancelRedemption", {"redemptionId": "r-2", "reason": f"{EMAIL} asked"})
+    yield command("c-1", "CancelRedemption", {"redemptionId": [NAME], "reason": CARD})
     yield command("c-1", "EraseCustomer", {"reason": [NAME]})
     yield command("c-4", "EraseCustomer", {"reason": f"{NAME} asked"})
     yield command("c-1", NAME, ADDRESS)
@@ -277,8 +284,8 @@ def requests(url: str) -> Iterator[Answer]:
         f"GET / HTTP/{EMAIL}\r\n\r\n",
         f"GET / HTTP/1.1\r\n{NAME}: {EMAIL}\r\nBad {CITY}\r\n\r\n",
         f"POST {CUSTOMERS} HTTP/1.1\r\nHost: {CITY}\r\nContent-Length: {NAME}\r\n\r\n",
-        f"POST {CUSTOMERS} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{NAME}\r\n{EMAIL}\r\n\r\n",
-        f"POST {CUSTOMERS} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 90\r\n\r\n{NAME}",
+        f"POST {CUSTOMERS} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{NAME}\r\n{EMAIL}\r\n\r\n",
+        f"POST {CUSTOMERS} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 90\r\n\r\n{NAME}",
     ):
         yield _say(url, raw.encode())
 

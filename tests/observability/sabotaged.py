@@ -10,11 +10,11 @@ from agents.batch import Batch
 from worker.app.live_gateway import LiveGateway
 from worker.cli import main
 
-_record, _ledger = Batch.record, LiveGateway.ledger
+_publish, _history = Batch.publish, LiveGateway.points_history
 
 
-def _failing_record(batch: Batch, row: Any, key: str, *rest: Any) -> None:
-    _record(batch, row, key, *rest)
+def _failing_publish(batch: Batch, row: Any, key: str, *rest: Any) -> None:
+    _publish(batch, row, key, *rest)
     if key.startswith("crash"):
         try:
             raise KeyError(row.customer.name.encode())
@@ -22,14 +22,14 @@ def _failing_record(batch: Batch, row: Any, key: str, *rest: Any) -> None:
             raise ValueError(f"{row} cannot be recorded with {batch.unit.outbox}") from error
 
 
-def _failing_ledger(gateway: LiveGateway, customer_id: str) -> Any:
+def _failing_history(gateway: LiveGateway, customer_id: str, *page: Any) -> Any:
     if customer_id == "broken":
         raise ValueError(f"the ledger of {gateway.customer(customer_id)} is broken")
-    return _ledger(gateway, customer_id)
+    return _history(gateway, customer_id, *page)
 
 
-Batch.record = _failing_record  # type: ignore[method-assign, assignment]
-LiveGateway.ledger = _failing_ledger  # type: ignore[method-assign, assignment]
+Batch.publish = _failing_publish  # type: ignore[method-assign, assignment]
+LiveGateway.points_history = _failing_history  # type: ignore[method-assign, assignment]
 
 if __name__ == "__main__":
     main()

@@ -11,9 +11,9 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from worker import metrics
 from worker.engine.unit import Outgoing
 from worker.gateway import Readiness
+from worker.observability import metrics
 from worker.wire.results import CommandResult
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
@@ -36,8 +36,17 @@ class Idle:
     def held_partitions(self) -> frozenset[int]:
         return frozenset({0})
 
+    def lost_inputs(self) -> list[str]:
+        return ["one"]
+
     def readiness(self) -> Readiness:
         return Readiness(True, ())
+
+    def kafka_silent_s(self) -> float:
+        return 0.0
+
+    def rules_differ(self) -> bool:
+        return False
 
 
 class Record:
@@ -46,9 +55,11 @@ class Record:
 
 def shown() -> dict[str, set[str]]:
     """Sample name -> labels, of a worker that has done a little of everything."""
+    metrics.EngineMetrics().inputs_lost("order.completed", 1)
     metrics.EngineMetrics().committed([Record()], ["order.completed"], 0.01)
     event = Outgoing(None, None, [("content-type", b""), ("ce_type", b"CustomerErasedEvent")])
     metrics.count_output([event], [CommandResult("i", None, "c", "APPLIED", 1)], {"INVALID": 1})
+    metrics.BUILD.info({"release": "0", "commit": "0", "format": "0"})
     metrics.count_request("GET", "/metrics", 200, 0.001)
     state = CollectorRegistry()
     metrics.watch_worker(Idle(), state)

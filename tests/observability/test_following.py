@@ -88,7 +88,7 @@ def test_the_metrics_tell_what_happened(worker: Watched):
     assert (
         transactions >= 3
     )  # the command, the claim of the email, its answer; the poison may share one of them
-    assert worker.metric("customer_context_batch_records_count") == transactions
+    assert 3 <= worker.metric("customer_context_batch_records_count") <= transactions  # others have no inputs
     assert worker.metric("customer_context_commit_seconds_count") == transactions
     assert 0 < worker.metric("customer_context_end_to_end_seconds_sum") < 60
     assert worker.metric("customer_context_partitions") == PARTITIONS
@@ -103,7 +103,8 @@ def test_the_metrics_tell_what_happened(worker: Watched):
 
 
 def test_lag_is_told_per_topic_and_partition_and_goes_down_to_0(worker: Watched):
-    assert any(f'topic="{worker.prefix}order.completed"' in line for line in lags_of(worker))
+    orders = f'topic="{worker.prefix}order.completed"'
+    worker.wait_until(lambda: any(orders in line for line in lags_of(worker)))
     worker.wait_until(lambda: all(line.endswith(" 0.0") for line in lags_of(worker)))
 
 

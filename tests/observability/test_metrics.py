@@ -9,10 +9,10 @@ from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 
 from api.app import build
 from api.read_copy import ReadCopy
-from tests.api.in_memory import InMemoryGateway, World
-from worker import metrics
-from worker.engine.unit import Outgoing
+from tests.api.in_memory import RULES, InMemoryGateway, World
+from worker.engine.unit import Headers, Outgoing
 from worker.gateway import Readiness
+from worker.observability import metrics
 from worker.settings import Settings
 from worker.wire.results import CommandResult
 
@@ -53,15 +53,13 @@ def test_a_batch_is_one_transaction_of_so_many_inputs(changes: Changes):
     assert changes.of("customer_context_commit_seconds_sum") == pytest.approx(0.03)
 
 
-def test_end_to_end_is_measured_from_the_oldest_record(changes: Changes, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("worker.metrics.time.time", lambda: 10.0)
-    metrics.EngineMetrics().committed([Record("a", 9_500), Record("b", 4_000)], ["a", "b"], 0.01)
+def test_end_to_end_is_measured_from_the_oldest_record(changes: Changes):
+    metrics.EngineMetrics(lambda: 10.0).committed([Record("a", 9_500), Record("b", 4_000)], ["a", "b"], 0.01)
     assert changes.of("customer_context_end_to_end_seconds_sum") == pytest.approx(6.0)
 
 
-def test_a_batch_of_one_topic_is_counted_the_same(changes: Changes, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("worker.metrics.time.time", lambda: 10.0)
-    metrics.EngineMetrics().committed([Record("a", 4_000), Record("a", 5_000)], ["a"], 0.01)
+def test_a_batch_of_one_topic_is_counted_the_same(changes: Changes):
+    metrics.EngineMetrics(lambda: 10.0).committed([Record("a", 4_000), Record("a", 5_000)], ["a"], 0.01)
     assert changes.of("customer_context_inputs_total", topic="a") == 2
     assert changes.of("customer_context_end_to_end_seconds_sum") == pytest.approx(6.0)
 
@@ -73,11 +71,8 @@ def test_a_step_of_a_sweep_is_a_transaction_without_inputs(changes: Changes):
     assert changes.of("customer_context_batch_records_count") == 0
 
 
-def test_a_clock_ahead_of_ours_does_not_make_negative_latency(
-    changes: Changes, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr("worker.metrics.time.time", lambda: 10.0)
-    metrics.EngineMetrics().committed([Record("a", 99_000)], ["a"], 0.01)
+def test_a_clock_ahead_of_ours_does_not_make_negative_latency(changes: Changes):
+    metrics.EngineMetrics(lambda: 10.0).committed([Record("a", 99_000)], ["a"], 0.01)
     assert changes.of("customer_context_end_to_end_seconds_sum") == 0
 
 
@@ -105,8 +100,25 @@ def test_copies_are_counted_apart_from_what_is_restored(changes: Changes):
     assert REGISTRY.get_sample_value("customer_context_standby_partitions") == 0
 
 
+def test_the_protocol_of_transactions_is_shown():
+    engine = metrics.EngineMetrics()
+    engine.fenced(2)
+    assert REGISTRY.get_sample_value("customer_context_transaction_version") == 2
+    engine.fenced(0)
+    assert REGISTRY.get_sample_value("customer_context_transaction_version") == 0
+
+
+def test_no_series_tells_when_another_was_created():
+    text = generate_latest().decode()
+    assert "customer_context_commit_seconds_bucket" in text
+    assert "_created" not in text
+
+
 def test_output_is_counted_by_type_outcome_code_and_reason(changes: Changes):
-    headers = [("content-type", b"application/cloudevents+json"), ("ce_type", b"RewardPointsEarnedEvent")]
+    headers: Headers = [
+        ("content-type", b"application/cloudevents+json"),
+        ("ce_type", b"RewardPointsEarnedEvent"),
+    ]
     traced = [*headers, ("traceparent", b"00-")]
     results = [
         CommandResult("i", None, "c", "APPLIED", 1),
@@ -136,8 +148,17 @@ class Working:
     def held_partitions(self) -> frozenset[int]:
         return frozenset({0, 1})
 
+    def lost_inputs(self) -> list[str]:
+        return ["one"]
+
     def readiness(self) -> Readiness:
         return Readiness(self.ready, ())
+
+    def kafka_silent_s(self) -> float:
+        return 0.0
+
+    def rules_differ(self) -> bool:
+        return False
 
 
 def test_lag_partitions_and_readiness_are_looked_up_at_each_scrape():
@@ -146,6 +167,7 @@ def test_lag_partitions_and_readiness_are_looked_up_at_each_scrape():
     labels = {"topic": "order.completed", "partition": "1"}
     assert registry.get_sample_value("customer_context_lag_records", labels) == 7
     assert registry.get_sample_value("customer_context_partitions") == 2
+    assert registry.get_sample_value("customer_context_inputs_lost_unacknowledged") == 1
     assert registry.get_sample_value("customer_context_ready") == 1
     worker.ready = False
     assert registry.get_sample_value("customer_context_ready") == 0
@@ -171,7 +193,7 @@ def test_the_read_copy_shows_how_far_it_is_behind():
 async def test_http_requests_are_counted_by_the_template_of_their_route_and_never_by_path(changes: Changes):
     gateway = InMemoryGateway(World())
     gateway.own()
-    async with TestClient(TestServer(build(Settings(), gateway, "USD").application())) as client:
+    async with TestClient(TestServer(build(Settings(), gateway, RULES).application())) as client:
         for path in ("/api/v1/customers/somebody", "/api/v1/customers/else", "/no/such/path", "/health/live"):
             await client.get(path)
         await client.request("SOMEBODY", "/health/live")
@@ -195,7 +217,7 @@ def test_the_process_itself_is_measured():
 async def test_a_redis_that_is_away_shows_as_a_copy_that_falls_behind(changes: Changes):
     gateway = InMemoryGateway(World())
     gateway.own()
-    copy = ReadCopy("redis://127.0.0.1:1/0", "app", gateway, "USD")
+    copy = ReadCopy("redis://127.0.0.1:1/0", "app", gateway, RULES)
     async with copy.running():
         copy.changed(["c1", "c2"])
         copy.changed(["c1"])

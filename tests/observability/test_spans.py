@@ -1,16 +1,16 @@
-"""With OpenTelemetry, each input of a trace is a span of it, and what the input causes hangs on that span."""
+"""With OpenTelemetry, each input of a trace is a span. Records that the input causes belong to that span."""
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from worker.engine.unit import Record
-from worker.spans import Begin, spans_from_environment, spans_of
-from worker.tracing import checked
+from worker.engine.unit import InputRecord
+from worker.observability.spans import Begin, spans_from_environment, spans_of
+from worker.observability.tracing import checked
 
 PARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-RECORD = Record("order.completed", 2, 41, 0, b"the key", b"the value", (("traceparent", PARENT),))
+RECORD = InputRecord("order.completed", 2, 41, 0, b"the key", b"the value", (("traceparent", PARENT),))
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from api.app import build
 from tests.agents.world import World
-from tests.api.in_memory import InMemoryGateway
+from tests.api.in_memory import RULES, InMemoryGateway
 from tests.api.in_memory import World as ApiWorld
-from worker.engine.unit import Record
+from worker.engine.unit import InputRecord
+from worker.observability.tracing import TRACEPARENT, checked, traceparent_of
 from worker.settings import Settings
-from worker.tracing import TRACEPARENT, checked, traceparent_of
 
 ONE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 OTHER = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
@@ -48,7 +48,7 @@ def order(world: World, customer: str, order_id: str, trace: bytes | None, key: 
     world.produce(world.routing.orders, value, key or customer, headers=headers)
 
 
-def trace_of(record: Record) -> bytes | None:
+def trace_of(record: InputRecord) -> bytes | None:
     return dict(record.headers).get(TRACEPARENT)
 
 
@@ -139,7 +139,7 @@ async def test_an_http_write_puts_its_trace_on_the_command(sent: str | None, pro
     world = ApiWorld()
     gateway = InMemoryGateway(world)
     gateway.own()
-    async with TestClient(TestServer(build(Settings(), gateway, "USD").application())) as client:
+    async with TestClient(TestServer(build(Settings(), gateway, RULES).application())) as client:
         headers = {} if sent is None else {TRACEPARENT: sent}
         answer = await client.post(
             "/api/v1/customers", json={"name": "Ann", "email": "a@x.org"}, headers=headers

@@ -22,8 +22,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-expor
 )
 
 from tests.security.certificates import Authority
-from worker.acls import Acl, Resource
 from worker.broker.ports import HOST, free_port
+from worker.kafka.acls import Acl, Resource
 
 PASSWORDS = {"plain-user": "plain-password-1", "scram-user": "scram-password-1"}
 _WITHIN_S = 20.0
@@ -34,6 +34,7 @@ _RESOURCES = {
     Resource.TRANSACTIONAL_ID: ResourceType.TRANSACTIONAL_ID,
 }
 _OPERATIONS = {
+    "Describe": AclOperation.DESCRIBE,
     "Read": AclOperation.READ,
     "Write": AclOperation.WRITE,
     "Create": AclOperation.CREATE,

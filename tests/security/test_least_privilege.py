@@ -37,11 +37,15 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-expor
 
 from tests.records import create_topics, read
 from tests.security.secured import Secured
-from worker.acls import running
-from worker.admin import ensure_topics
+from tests.supervised import Supervised, look_after_until
+from worker.app.letters.box import Letters
 from worker.cli.topics import all_topics
+from worker.engine.exits import ExitCode
+from worker.kafka.acls import Resource, replaying, running
+from worker.kafka.admin import ensure_topics
+from worker.kafka.topics import Catalogue
+from worker.letter_box import LettersUnavailable, ReplayOutcome
 from worker.settings import Settings
-from worker.topics import Catalogue
 
 APP, USER, MECHANISM = "least", "scram-user", "SCRAM-SHA-512"
 TOPICS = Catalogue(topic_prefix="least.", app_id=APP, partitions=2)
@@ -142,8 +146,8 @@ async def put(bootstrap: str, topic: str, key: str, value: dict[str, object]) ->
         await producer.send_and_wait(topic, json.dumps(value).encode(), key.encode())
 
 
-def client_of(secured: Secured) -> Client:
-    settings: Any = {name.lower(): value for name, value in secured.client_settings(USER, MECHANISM).items()}
+def client_of(secured: Secured, user: str = USER, mechanism: str = MECHANISM) -> Client:
+    settings: Any = {name.lower(): value for name, value in secured.client_settings(user, mechanism).items()}
     return Settings(**settings).kafka_client(secured.secure)
 
 
@@ -174,6 +178,11 @@ async def transact(client: Client, transactional_id: str) -> None:
     [
         pytest.param(
             lambda c: write(c, TOPICS.orders.name), TopicAuthorizationFailedError, id="forge an order"
+        ),
+        pytest.param(
+            lambda c: write(c, TOPICS.replays.name),
+            TopicAuthorizationFailedError,
+            id="hide a dead letter from replay",
         ),
         pytest.param(lambda c: write(c, FOREIGN), TopicAuthorizationFailedError, id="write a foreign topic"),
         pytest.param(
@@ -257,3 +266,62 @@ def test_every_denied_attempt_is_one_that_an_administrator_may_do(secured, grant
         asyncio.run(all_of_them())
     except KafkaError as error:
         raise AssertionError(type(error).__name__) from error
+
+
+def test_a_worker_without_the_right_to_its_transactions_ends_with_72_and_starts_once_it_is_granted(
+    secured: Secured, tmp_path: Path
+):
+    topics = Catalogue(topic_prefix="poor.", app_id="poor", partitions=1)
+    asyncio.run(ensure_topics({"bootstrap_servers": secured.plaintext}, all_topics(topics), 1))
+    needed = running(topics, all_topics(topics))
+    secured.allow(USER, [acl for acl in needed if acl.resource is not Resource.TRANSACTIONAL_ID])
+    settings = {
+        "APP_ID": "poor",
+        "TOPIC_PREFIX": "poor.",
+        "PARTITIONS": "1",
+        "DATA_DIR": str(tmp_path / "data"),
+        "WEB_PORT": "0",
+        "LOG_FORMAT": "json",
+        **secured.client_settings(USER, MECHANISM),
+    }
+    environment = {f"CUSTOMER_CONTEXT_{name}": value for name, value in settings.items()}
+    worker = Supervised([sys.executable, "-m", "worker.cli", "worker"], environment, tmp_path / "log")
+    try:
+        assert worker.wait(READY_WITHIN_S) == ExitCode.RESTORE_FAILED
+        assert "TransactionalIdAuthorizationFailed" in worker.log
+        secured.allow(USER, [acl for acl in needed if acl.resource is Resource.TRANSACTIONAL_ID])
+        assert look_after_until([worker], lambda: '"processing"' in worker.log, READY_WITHIN_S)
+    finally:
+        worker.end()
+
+
+async def put_letter(secured: Secured) -> None:
+    headers = [("dlq-reason", b"INVALID"), ("dlq-topic", TOPICS.orders.name.encode())]
+    async with AIOKafkaProducer(bootstrap_servers=secured.plaintext) as producer:
+        await producer.send_and_wait(TOPICS.dead_letters.name, b"{}", key=b"c1", headers=headers)
+
+
+async def test_the_desk_says_which_acls_it_lacks_to_show_and_replay_dead_letters(secured, granted):
+    await put_letter(secured)
+    box = Letters(client_of(secured), TOPICS)
+    try:
+        for ask in (lambda: box.page(9), lambda: box.letter(0), lambda: box.replay(0)):
+            with pytest.raises(LettersUnavailable, match="--print-acls"):
+                await ask()
+    finally:
+        await box.stop()
+
+
+async def test_with_the_acls_of_operators_it_shows_and_replays_them(secured, granted):
+    await put_letter(secured)
+    secured.allow("plain-user", replaying(TOPICS))
+    box = Letters(client_of(secured, "plain-user", "PLAIN"), TOPICS)
+    try:
+        page = await box.page(9)
+        assert page.entries[0].customer_id == "c1"
+        offset = page.entries[0].offset
+        assert await box.letter(offset) is not None
+        assert await box.replay(offset) is ReplayOutcome.SENT
+        assert await box.replay(offset) is ReplayOutcome.SENT_BEFORE
+    finally:
+        await box.stop()

@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from tests.security.secured import Secured
-from worker.acls import Acl, Resource, creating, running
 from worker.cli.topics import all_topics
-from worker.topics import Catalogue
+from worker.kafka.acls import Acl, Resource, creating, running
+from worker.kafka.topics import Catalogue
 
 LOGIN = Catalogue(topic_prefix="login.", app_id="login", partitions=1)
 

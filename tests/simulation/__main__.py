@@ -1,6 +1,6 @@
-"""python -m tests.simulation --seeds N [--from M] | --seed N: seeded runs, side by side on all cores; exit 1 on a failure."""
+"""python -m tests.simulation --seeds N [--from M] | --seed N: runs seeds in parallel on all cores; exits with 1 on a failure."""
 
-# ruff: noqa: T201 (it is a program, and this is what it says)
+# ruff: noqa: T201 (a program: it prints its results)
 
 import argparse
 import sys
@@ -9,15 +9,16 @@ import traceback
 from concurrent.futures import ProcessPoolExecutor
 
 from tests.simulation.run import run_seed
+from worker.engine import patches
 
 _SHOWN = 20
 
 
 def attempt(seed: int) -> tuple[int, list[str]]:
-    """The seed and what is wrong with it; a worker that ended unexpectedly is wrong too."""
+    """Run a seed. Returns the seed and what is wrong. A worker that ended unexpectedly counts as wrong."""
     try:
         return seed, run_seed(seed)
-    except Exception:  # shown, with its seed, and counted as a failure
+    except Exception:  # printed with its seed, and counted as a failure
         return seed, [traceback.format_exc()]
 
 
@@ -27,10 +28,11 @@ def main() -> int:
     parser.add_argument("--from", dest="first", type=int, default=0, help="the first one")
     parser.add_argument("--seed", type=int, help="replay this one")
     chosen = parser.parse_args()
+    patches.install_clients()
     if chosen.seed is not None:
         return _report([attempt(chosen.seed)], time.monotonic())
     started = time.monotonic()
-    with ProcessPoolExecutor() as pool:
+    with ProcessPoolExecutor(initializer=patches.install_clients) as pool:
         seeds = range(chosen.first, chosen.first + chosen.seeds)
         return _report(list(pool.map(attempt, seeds, chunksize=20)), started)
 

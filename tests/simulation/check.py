@@ -1,7 +1,7 @@
-"""What must hold of everything that the workers wrote, whatever happened to them.
+"""Checks everything that the workers wrote, whatever faults struck them.
 
-Shared by the simulation and the fault runs: it looks at topics and changelogs, and at what was sent. Totals, levels and
-VIP are recomputed by tests.domain.oracle from the ledger, and the ledger is held against what was sent.
+The simulation and the fault runs share it. It compares topics and changelogs with the messages sent. tests.domain.oracle
+recomputes totals, levels and VIP from the ledger, and the ledger is compared with the messages sent.
 """
 
 import re
@@ -24,9 +24,10 @@ from tests.simulation.sent import ORDER, PAYMENT, RETURN, Sent, digest
 from worker.domain.messages import OrderCompleted
 from worker.domain.rules import DEFAULT_RULES, RuleSet
 from worker.domain.state import Customer, CustomerRow, LedgerLine
-from worker.topics import Catalogue
+from worker.kafka.topics import Catalogue
 
-REDEMPTION = "R"
+REDEMPTION, CANCELLATION, ADJUSTMENT = "R", "C", "A"
+_SIGNS = {ORDER: 1, CANCELLATION: 1, ADJUSTMENT: 1, RETURN: -1, REDEMPTION: -1}
 _NAMESPACE = uuid5(NAMESPACE_DNS, "customer-context")
 _CONFLICTS = {ORDER: "ORDER_CONFLICT", PAYMENT: "PAYMENT_CONFLICT"}
 _STATE_ONLY = {"AddPaymentMethod", "RemovePaymentMethod", "SetDefaultDeliveryAddress"}
@@ -44,7 +45,7 @@ class Record(Protocol):
 
 
 class Seen:
-    """Everything that a read_committed reader finds. topic: name -> records; table: name -> latest rows."""
+    """Everything that a read_committed reader finds. topic: name -> its records; table: name -> its latest rows."""
 
     def __init__(
         self,
@@ -75,24 +76,29 @@ class Seen:
         }
         self.waiting = {tuple(key.decode().split("\0")): value for key, value in table("waiting").items()}
 
-        self.index: dict[str, IndexedOrder] | None = None  # None where payments are not joined
+        self.index: dict[str, IndexedOrder] | None = None  # None without PAYMENT_JOIN
         if catalogue.payment_join:
             indexed = msgspec.json.Decoder(IndexedOrder).decode
             self.index = {key.decode(): indexed(value) for key, value in table("order_index").items()}
 
     @cached_property
     def customers(self) -> dict[str, Customer]:
-        """Everybody who was ever registered."""
+        """All registered customers, by customerId."""
         return {name: row.customer for name, row in self.rows.items() if row.customer is not None}
 
     @cached_property
+    def names_versions(self) -> bool:
+        """Whether every ledger line names its version. Those of earlier releases do not."""
+        return all(line.change is not None for lines in self.ledger.values() for line in lines.values())
+
+    @cached_property
     def erased(self) -> set[str]:
-        """Who was erased, by the events."""
+        """The customerIds with a CustomerErasedEvent."""
         return {event["subject"] for event in self.events if event["type"] == "CustomerErasedEvent"}
 
 
 def differences(seen: Seen, sent: Sent, rules: Sequence[RuleSet] = (DEFAULT_RULES,)) -> list[str]:
-    """Every way in which what was seen is wrong; no personal data."""
+    """Everything that is wrong, in words without personal data; empty when nothing is."""
     sent = joined.told(seen, sent)
     unexpired = expiries.unexpired(seen, sent)
     of_returns = (returns.lost, returns.wrong)
@@ -150,7 +156,37 @@ def _states(seen: Seen, sent: Sent, rules: Sequence[RuleSet]) -> Iterable[str]:
         if not least <= customer.version <= least + len(state_only[name]):
             yield f"{name} has version {customer.version} after {least} changes that can be seen"
         yield from _totals(name, customer, lines, by_hand.get(name, "STANDARD"), rules)
+        yield from _versions(name, customer, lines, from_first=seen.names_versions)
     yield from (f"{name} has events but no state" for name in causations if name not in seen.customers)
+
+
+def _versions(
+    name: str, customer: Customer, lines: Mapping[tuple[str, str], LedgerLine], *, from_first: bool
+) -> Iterable[str]:
+    """Each version is one line, and at each the points so far are balance minus debt.
+
+    from_first: whether no earlier release may have written the first versions, of which no line is known.
+    """
+    named = sorted(
+        (line.change.version, kind, line) for (kind, _), line in lines.items() if line.change is not None
+    )
+    first = 1 if from_first or not named else named[0][0]
+    versions = [version for version, _, _ in named]
+    if (named or from_first) and versions != list(range(first, customer.version + 1)):
+        yield f"{name} has version {customer.version}, and lines of {versions}"
+        return
+    worth: int | None = 0 if first == 1 else None
+    for version, kind, line in named:
+        assert line.change is not None
+        left = line.change.balance - line.change.debt
+        if worth is not None and worth + _SIGNS.get(kind, 0) * line.points != left:
+            yield f"{name} is left with {left} points by version {version}, not as its line moved them"
+        worth = left
+    for _, _, line in named[-1:]:
+        assert line.change is not None
+        last = (line.change.balance, line.change.debt, line.change.level, line.change.vip)
+        if last != (customer.points, customer.debt, customer.level, customer.vip_since is not None):
+            yield f"{name} is not what the line of the last version says"
 
 
 def _totals(
@@ -175,20 +211,24 @@ def _totals(
         c: (s.total - s.returned, s.annual - sum(s.returned_days.values()))
         for c, s in customer.spending.items()
     }
-    redeemed = sum(line.points for (kind, _), line in lines.items() if kind == REDEMPTION)
-    earned = sum(line.points for (kind, _), line in lines.items() if kind == ORDER)
+    moved: Counter[str] = Counter()
+    for (kind, _), line in lines.items():
+        moved[kind] += line.points
+    worth = net.points - moved[REDEMPTION] + moved[CANCELLATION] + moved[ADJUSTMENT]
     paid = [line for (kind, _), line in lines.items() if kind == PAYMENT]
     by_currency: Counter[str] = Counter()
     for line in paid:
         by_currency[line.currency] += line.amount
     facts = {
-        "points": (customer.points, max(net.points - redeemed, 0)),
-        "debt": (customer.debt, max(redeemed - net.points, 0)),
+        "points": (customer.points, max(worth, 0)),
+        "debt": (customer.debt, max(-worth, 0)),
         "reversed points": (customer.lifetime_reversed, right.points - net.points),
         "shown spending": (shown, {c: (total, net.annual[c]) for c, total in net.totals.items()}),
-        "points of the ledger": (earned, right.points),
+        "points of the ledger": (moved[ORDER], right.points),
         "earned points": (customer.lifetime_earned, right.points),
-        "redeemed points": (customer.lifetime_redeemed, redeemed),
+        "redeemed points": (customer.lifetime_redeemed, moved[REDEMPTION]),
+        "restored points": (customer.lifetime_restored, moved[CANCELLATION]),
+        "adjusted points": (customer.lifetime_adjusted, moved[ADJUSTMENT]),
         "level": (customer.level, right.level),
         "VIP": (customer.vip_since, right.vip_since),
         "orders": (customer.order_count, len(orders)),
@@ -205,7 +245,7 @@ def _totals(
 
 
 def _ledgers(seen: Seen, sent: Sent) -> Iterable[str]:
-    erased = seen.erased  # what came too late for them is a dead letter
+    erased = seen.erased  # inputs after an erasure are dead letters
     for (kind, customer, purchase_id), deliveries in sent.purchases.items():
         line = seen.ledger[customer].get((kind, purchase_id))
         if line is not None and (line.amount, line.currency) not in {d[:2] for d in deliveries}:
@@ -217,9 +257,12 @@ def _ledgers(seen: Seen, sent: Sent) -> Iterable[str]:
         if customer not in seen.customers and (customer, kind, purchase_id) not in seen.waiting:
             yield f"lost: {kind} {purchase_id} does not wait for {customer}"
     for customer, lines in seen.ledger.items():
-        for kind, line_id in lines:
-            if kind != REDEMPTION and (kind, customer, line_id) not in sent.purchases:
+        for (kind, line_id), line in lines.items():
+            if kind in (ORDER, PAYMENT, RETURN) and (kind, customer, line_id) not in sent.purchases:
                 yield f"{kind} {line_id} of {customer} counted, but was not sent"
+            redeemed = lines.get((REDEMPTION, line_id))
+            if kind == CANCELLATION and (redeemed is None or redeemed.points != line.points):
+                yield f"redemption {line_id} of {customer} was cancelled with other points than it took"
 
 
 def _emails(seen: Seen, sent: Sent) -> Iterable[str]:
@@ -256,7 +299,7 @@ def _nothing_waits(seen: Seen, sent: Sent) -> Iterable[str]:
     waiting = Counter(key[0] for key in seen.waiting if not key[0].startswith(of_order("")))
     for_registration = {key[0] for key in seen.waiting if key[1] != RETURN}
     for name, row in seen.rows.items():
-        if row.pending is not None or row.queued:
+        if row.pending_claim is not None or row.queued:
             yield f"{name} still waits for an email claim"
         if row.waiting != waiting[name]:
             yield f"{name} says {row.waiting} inputs wait, but {waiting[name]} do"
@@ -298,5 +341,18 @@ def _dead_letters(seen: Seen, sent: Sent, unexpired: Sent) -> list[str]:
     }
     for letter in got.keys() | wanted.keys():
         if got[letter] != wanted[letter] and letter not in unregistered:
-            found.append(f"{got[letter]} dead letters {letter[0]} {letter[1][:12]}, not {wanted[letter]}")
+            of = _purchase_of(letter[1], seen, unexpired)
+            found.append(f"{got[letter]} dead letters {letter[0]} {letter[1][:12]}, not {wanted[letter]}{of}")
     return found
+
+
+def _purchase_of(value_digest: str, seen: Seen, sent: Sent) -> str:
+    """Name the purchase with this delivery, for whoever has to explain the difference."""
+    for (kind, customer, purchase_id), deliveries in sent.purchases.items():
+        if any(each.digest == value_digest for each in deliveries):
+            line = seen.ledger[customer].get((kind, purchase_id))
+            counted = None if line is None else (line.amount, line.currency)
+            sent_as = [(each.amount, each.currency, each.digest[:12]) for each in deliveries]
+            erased = customer in seen.erased
+            return f": {kind} {purchase_id} of {customer}, counted {counted}, sent {sent_as}, erased {erased}"
+    return ""

@@ -1,7 +1,7 @@
-"""Simulated workers that come, go and die while messages arrive.
+"""Simulated workers that join, leave and die while messages arrive.
 
-A worker can die before its commit, die after it and before its local write, be frozen within a transaction and wake up
-when others own its partitions, or lose its stores; and partitions move at any time.
+A worker can die before its commit, or after the commit and before its local write. It can freeze within a transaction
+and wake up when others own its partitions. It can lose its stores. Partitions can move at any time.
 """
 
 import asyncio
@@ -13,15 +13,19 @@ from tests.simulation.log import SimulatedLog
 from tests.simulation.process import APP_ID, Fate, KeptStores, SimulatedEngine, SimulatedWorker
 from tests.simulation.sent import Message
 from worker.domain.rules import DEFAULT_RULES, RuleBook
-from worker.topics import Catalogue
+from worker.kafka.topics import Catalogue
 
+_MOST_STEPS = 500  # more than inputs; the controls have steps without an end
 MONTH_S = 31 * 86_400.0
-"""Longer than anything waits or is remembered."""
+"""Seconds. Longer than inputs wait and results are remembered."""
 
 
 class Cluster:
-    """Workers, a log, and a schedule. random: of every choice of the schedule; crashes: chance per step of each fault;
-    max_batch: log entries per fetch of a topic; rules: the contract's where there are none."""
+    """Workers, a log, and a schedule of faults.
+
+    random: makes every choice of the schedule. crashes: the probability of a fault per step. max_batch: maximum log
+    entries per fetch of a topic. rules: None means the contract's rules.
+    """
 
     partitions = PARTITIONS
 
@@ -50,14 +54,16 @@ class Cluster:
         self._buried: list[SimulatedWorker] = []
 
     async def run(self, messages: Sequence[Message], a_month_later: Sequence[Message] = ()) -> "Cluster":
-        """Send all messages while workers come and go, and let one generation finish everything; and once more when a
-        month has passed."""
+        """Send all messages while workers join, leave and die. Then let one assignment of partitions finish everything.
+
+        a_month_later: messages of a second phase, a month later.
+        """
         await self._live(messages)
         if a_month_later:
             self.log.now += MONTH_S
             await self._live(a_month_later)
         for worker in self._workers:
-            await worker.engine.close()
+            await worker.engine.takeover.close()
         await self._end_loops()
         return self
 
@@ -74,10 +80,10 @@ class Cluster:
             for number in range(PARTITIONS):
                 await self._fetch(number)
             await self._bury()
-        await self._settle()
+            await self._finish_steps()  # they may send messages to the inbox
 
     def rows(self, table: str) -> dict[bytes, bytes]:
-        """What a table's changelog says."""
+        """The latest rows in a table's changelog."""
         rows = {
             record.key: record.value
             for record in self.log.readable(f"{APP_ID}-{table}-changelog")
@@ -86,7 +92,7 @@ class Cluster:
         return {key: value for key, value in rows.items() if value is not None}
 
     def stores_that_differ(self) -> list[str]:
-        """Tables of the final owners that are not what their changelogs say."""
+        """The tables of the final owners that differ from their changelogs."""
         return [
             f"store of {table.name}-{number} differs from its changelog"
             for worker in self._workers
@@ -96,7 +102,7 @@ class Cluster:
         ]
 
     def changelog(self, table: str, number: int) -> dict[bytes, bytes]:
-        """What the changelog of one partition of a table says."""
+        """The latest rows in the changelog of one partition of a table."""
         rows: dict[bytes, bytes] = {}
         for record in self.log.logs[f"{APP_ID}-{table}-changelog", number]:
             if record is not None and record.key is not None:
@@ -120,7 +126,7 @@ class Cluster:
             await self._wake_zombies()
 
     async def _strike(self) -> None:
-        """Something bad befalls a worker while it works."""
+        """Strike a random worker with a fault while it works."""
         worker = self._random.choice(self._workers)
         what = self._random.choice(("before", "after", "freeze", "freeze", "lose"))
         if what == "freeze":
@@ -135,12 +141,12 @@ class Cluster:
         if what == "freeze":
             self._zombies.append(worker)
             at = self._workers.index(worker)
-            self._stores[worker.name] = KeptStores()  # its slot is still locked
+            self._stores[worker.name] = KeptStores()  # the frozen worker still locks its folder
             self._workers[at] = self._new(worker.name)
             await self._rebalance()
 
     async def _wake_zombies(self) -> None:
-        """They finish what they were at; what they held belongs to others now."""
+        """Let frozen workers continue. Other workers own their partitions now."""
         for zombie in self._zombies:
             zombie.awake.set()
         await self._settle()
@@ -154,7 +160,7 @@ class Cluster:
         self._zombies = []
 
     async def _bury(self) -> None:
-        """Whoever died is started again, and everybody gets a new assignment."""
+        """Restart dead workers, and give all workers a new assignment."""
         self._blame(self._workers)
         if not any(worker.dead for worker in self._workers):
             return
@@ -167,7 +173,7 @@ class Cluster:
         living = [worker for worker in self._workers if not worker.dead]
         self._generation += 1
         for worker in living:
-            await worker.engine.quiesce()
+            await worker.engine.takeover.release()
         owners = [self._random.randrange(len(living)) for _ in range(PARTITIONS)]
         for at, worker in enumerate(living):
             held = [number for number, owner in enumerate(owners) if owner == at]
@@ -183,17 +189,28 @@ class Cluster:
         await self._settle()
 
     async def _end_loops(self) -> None:
-        """The loops of the dead would wait for ever."""
+        """Cancel the loops of dead workers, which would wait forever."""
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:
             task.cancel()
         for error in await asyncio.gather(*left, return_exceptions=True):
-            if isinstance(error, Exception):  # copies end as cancelled, loops by themselves
+            if isinstance(
+                error, Exception
+            ):  # standby copies end with a cancellation, loops end by themselves
                 raise error
 
     async def _settle(self) -> None:
-        for _ in range(8):  # a batch and the steps of a sweep
+        for _ in range(8):  # enough turns for a batch and the steps of a sweep
             await asyncio.sleep(0)
+
+    async def _finish_steps(self) -> None:
+        """Let workers finish what inputs left to do. Each step of that writes something."""
+        before, written = -1, 0
+        for _ in range(_MOST_STEPS):
+            if written == before:
+                return
+            await self._settle()
+            before, written = written, sum(map(len, self.log.logs.values()))
 
     def _unread(self, number: int) -> bool:
         return any(

@@ -1,4 +1,4 @@
-"""What must hold of everybody who was erased, and of what they were sent."""
+"""Checks erased customers and the messages sent to them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ERASED = "CUSTOMER_ERASED"
 
 
 def left_of(seen: Seen, sent: Sent) -> Iterable[str]:
-    """Every way in which an erased customer is known all the same, or not erased."""
+    """Yield each sign that an erased customer still has personal data, or that an erasure is missing."""
     erased = seen.erased
     last = {event["subject"]: event["type"] for event in seen.events}
     for name, customer in seen.customers.items():
@@ -36,10 +36,10 @@ def left_of(seen: Seen, sent: Sent) -> Iterable[str]:
 def refused(
     got: Mapping[tuple[str, str], int], conflict: str, line: LedgerLine | None, deliveries: Sequence[Delivery]
 ) -> Counter[tuple[str, str]]:
-    """The dead letters that the deliveries of one order or payment of an erased customer must have led to.
+    """The dead letters that the deliveries of one order or payment of an erased customer must have.
 
-    When the erasure came among them cannot be seen: those refused are taken as they were got, but for the one that
-    counted, which cannot be among them. line: of the one that counted.
+    The time of the erasure among them is unknown. So refusals are accepted as found, except that the delivery that
+    counted cannot be refused. line: the ledger line of the delivery that counted; None when none did.
     """
     wanted: Counter[tuple[str, str]] = Counter()
     taken = 0

@@ -1,4 +1,4 @@
-"""What must hold of everything that waited for a customer when a month passed (Sent.age): it has not been seen."""
+"""Checks inputs that waited for a customer when a month passed (Sent.age). They count as never seen."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ EXPIRED = "WAITING_EXPIRED"
 
 
 def unexpired(seen: Seen, sent: Sent) -> Sent:
-    """What was sent, without what expired: from there on, as if it had never been."""
+    """The messages sent, without those that expired."""
     gone = _waited(seen, sent)
     if not gone:
         return sent
     purchases = {
-        key: deliveries[len(gone.get(key, ())) :]  # what is noted later comes behind
+        key: deliveries[len(gone.get(key, ())) :]  # later deliveries follow the expired ones
         for key, deliveries in sent.purchases.items()
     }
     return replace(sent, purchases={key: left for key, left in purchases.items() if left})
 
 
 def left_of(seen: Seen, sent: Sent) -> Iterable[str]:
-    """Results that are remembered from before that month."""
+    """Yield results from before that month that are still remembered."""
     for (name, command_id), remembered in seen.remembered.items():
         if remembered.at <= sent.registered_by * 1000:
             yield f"the result of {command_id} of {name} was not forgotten"
@@ -38,8 +38,11 @@ def left_of(seen: Seen, sent: Sent) -> Iterable[str]:
 def letters(
     seen: Seen, sent: Sent, got: Mapping[tuple[str, str], int], conflicts: Mapping[str, str]
 ) -> Counter[tuple[str, str]]:
-    """The dead letters of what expired: one delivery of each order and payment waited, which one the letter says; others
-    conflicted with it where they said another amount. conflicts: kind -> reason."""
+    """The dead letters of expired inputs and of those in conflict with them.
+
+    One delivery of each order and payment waited; the dead letter tells which one. Deliveries with another amount
+    conflict with it. conflicts: kind -> reason.
+    """
     wanted: Counter[tuple[str, str]] = Counter()
     for (kind, *_), deliveries in _waited(seen, sent).items():
         waited = next((each for each in deliveries if got[EXPIRED, each.digest]), deliveries[0])
@@ -51,7 +54,7 @@ def letters(
 
 
 def _waited(seen: Seen, sent: Sent) -> dict[tuple[str, str, str], list[Delivery]]:
-    """What had been sent of the orders and payments of everybody who was not registered when the month passed."""
+    """The inputs sent before the month passed to customers who were not registered by then."""
     registered = {
         event["subject"]
         for event in seen.events

@@ -1,4 +1,4 @@
-"""Payments that name no customer: whose they are by what was sent, and what must hold of those without an order."""
+"""Checks payments that name no customer: finds their customers, and checks those without an order."""
 
 from __future__ import annotations
 
@@ -7,20 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from tables.order_index import IndexedOrder
-from tables.waiting import Source, of_order
+from tables.waiting import decode, of_order
 from tests.simulation.sent import ORDER, PAYMENT, Delivery, Sent, digest
 
 if TYPE_CHECKING:
     from tests.simulation.check import Seen
 
-_source = msgspec.json.Decoder(Source).decode
-
 
 def told(seen: Seen, sent: Sent) -> Sent:
-    """What was sent, each of these payments as one of the customer whose order it is for, where there is one."""
+    """The messages sent, with each of these payments assigned to the customer of its order, if there is one."""
     owners = _owners(seen, sent)
     purchases = defaultdict(list, sent.purchases)
     for (order_id, payment_id), deliveries in sent.nameless.items():
@@ -30,7 +26,7 @@ def told(seen: Seen, sent: Sent) -> Sent:
 
 
 def left_of(seen: Seen, sent: Sent) -> Iterable[str]:
-    """Every way in which the index is wrong, or a payment does not wait for its order."""
+    """Yield each error of the index, and each payment that wrongly waits or does not wait for its order."""
     if seen.index is None:
         return
     owners = _owners(seen, sent)
@@ -47,21 +43,21 @@ def left_of(seen: Seen, sent: Sent) -> Iterable[str]:
 
 
 def conflicts(seen: Seen, sent: Sent) -> Counter[tuple[str, str]]:
-    """The dead letters of payments that have no order yet: another amount than that of the one that waits."""
+    """The dead letters of payments without an order whose amount differs from that of the waiting delivery."""
     wanted: Counter[tuple[str, str]] = Counter()
     for (order_id, payment_id), deliveries in sent.nameless.items():
         waits = seen.waiting.get((of_order(order_id), PAYMENT, payment_id))
         if waits is not None:
-            first = {each.digest: each[:2] for each in deliveries}[digest(_source(waits).value)]
+            first = {each.digest: each[:2] for each in deliveries}[digest(decode(waits).content)]
             wanted.update(("PAYMENT_CONFLICT", each.digest) for each in deliveries if each[:2] != first)
     return wanted
 
 
 def refused(got: Mapping[tuple[str, str], int], deliveries: Sequence[Delivery]) -> Counter[tuple[str, str]]:
-    """The dead letters of a payment that never counted because its customer had been erased by then.
+    """The dead letters of a payment that never counted because its customer had been erased.
 
-    Repeats and conflicts may have been found while it waited for its order: they are taken as they were got, but one
-    delivery at least was refused.
+    Repeats and conflicts may have been found while it waited for its order. They are accepted as found, but at least one
+    delivery must have been refused.
     """
     wanted: Counter[tuple[str, str]] = Counter()
     for each, count in Counter(delivery.digest for delivery in deliveries).items():
@@ -74,7 +70,7 @@ def refused(got: Mapping[tuple[str, str], int], deliveries: Sequence[Delivery]) 
 
 
 def _owners(seen: Seen, sent: Sent) -> dict[str, str]:
-    """orderId -> customerId of all orders that counted or wait. An orderId is one customer's here."""
+    """orderId -> customerId of all orders that counted or wait. In this traffic, each orderId has one customer."""
     return {
         order_id: customer
         for kind, customer, order_id in sent.purchases

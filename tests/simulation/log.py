@@ -1,6 +1,6 @@
-"""A simulated Kafka log: transactions with markers and fencing, a read_committed reader, and nothing that takes time.
+"""A simulated Kafka log: transactions with markers and fencing, and a read_committed reader. No call takes real time.
 
-Rules, as Kafka's:
+Rules, like Kafka's:
 - A commit by a producer whose id was initialised again is refused.
 - Markers and aborted records take offsets that no read_committed reader sees (None in the log).
 """
@@ -12,29 +12,33 @@ from aiokafka import TopicPartition
 from aiokafka.errors import ProducerFenced
 
 from tests.agents.world import START
-from worker.engine.unit import Record, Table, Unit
+from worker.engine.unit import InputRecord, Table, Unit
 
 Place = tuple[str, int]
 
 
 class SimulatedProducer:
-    """A transactional producer as of one InitProducerId."""
+    """A transactional producer in the epoch of one InitProducerId."""
 
-    def __init__(self, transactional_id: str, epoch: int) -> None:
+    transaction_version = 2
+
+    def __init__(self, transactional_id: str, epoch: int, *, former_had_committed: bool) -> None:
         self.transactional_id = transactional_id
         self.epoch = epoch
+        self.former_had_committed = former_had_committed
 
     async def stop(self) -> None:
-        """Nothing is left open."""
+        """Do nothing: no connection is open."""
 
 
 class SimulatedLog:
-    """All topics. now: seconds since 1970; every commit takes 10 ms of it."""
+    """All topics. now: the simulated time in seconds since 1970; every commit adds 10 ms."""
 
     def __init__(self) -> None:
-        self.logs: dict[Place, list[Record | None]] = defaultdict(list)
+        self.logs: dict[Place, list[InputRecord | None]] = defaultdict(list)
         self.now = START
         self._epochs: dict[str, int] = defaultdict(int)
+        self._left_open: set[str] = set()  # transactional ids whose owner died with a transaction
 
     def append(
         self,
@@ -42,22 +46,26 @@ class SimulatedLog:
         partition: int,
         key: bytes | None,
         value: bytes | None,
-        headers: tuple[tuple[str, bytes], ...],
+        headers: tuple[tuple[str, bytes | None], ...],
     ) -> int:
-        """Append a record; returns the offset after it."""
+        """Append a record. Returns the offset after it."""
         log = self.logs[topic, partition]
-        log.append(Record(topic, partition, len(log), int(self.now * 1000), key, value, headers))
+        log.append(InputRecord(topic, partition, len(log), int(self.now * 1000), key, value, headers))
         return len(log)
 
-    def readable(self, topic: str) -> list[Record]:
+    def readable(self, topic: str) -> list[InputRecord]:
         """Every record of a topic that a read_committed reader sees, partition by partition."""
         places = sorted(place for place in self.logs if place[0] == topic)
         return [record for place in places for record in self.logs[place] if record is not None]
 
     def init_producer(self, transactional_id: str) -> SimulatedProducer:
-        """Fences every earlier producer of that id."""
+        """A new producer, which fences every earlier producer of that id."""
         self._epochs[transactional_id] += 1
-        return SimulatedProducer(transactional_id, self._epochs[transactional_id])
+        committed = transactional_id not in self._left_open
+        self._left_open.discard(transactional_id)
+        return SimulatedProducer(
+            transactional_id, self._epochs[transactional_id], former_had_committed=committed
+        )
 
     def commit(
         self,
@@ -65,7 +73,10 @@ class SimulatedLog:
         unit: Unit,
         changelog_of: Callable[[Table], str],
     ) -> dict[bytes, int]:
-        """All of a unit. Returns, per table, the changelog offset after its last record. Raises ProducerFenced."""
+        """Append all records of a unit.
+
+        Returns the changelog offset after the last record of each table. Raises ProducerFenced.
+        """
         self._check(producer)
         for (topic, partition), records in unit.outbox.items():
             for record in records:
@@ -81,8 +92,9 @@ class SimulatedLog:
         return ends
 
     def abort(self, producer: SimulatedProducer, unit: Unit) -> None:
-        """What a transaction leaves whose producer died before its commit: offsets without records."""
+        """Append the offsets of a transaction whose producer died before its commit, without readable records."""
         self._check(producer)
+        self._left_open.add(producer.transactional_id)
         for place, records in unit.outbox.items():
             self.logs[place].extend([None] * (len(records) + 1))
 
@@ -91,8 +103,12 @@ class SimulatedLog:
             raise ProducerFenced
 
 
-class SimulatedBatch(list[Record]):
+class SimulatedBatch(list[InputRecord]):
     """The records of a record batch."""
+
+    @property
+    def base_offset(self) -> int:
+        return self[0].offset
 
     @property
     def next_offset(self) -> int:
@@ -100,7 +116,7 @@ class SimulatedBatch(list[Record]):
 
 
 class SimulatedConsumer:
-    """What worker.engine.restore needs of an AIOKafkaConsumer, on the simulated log."""
+    """The part of AIOKafkaConsumer that worker.engine.restore uses, on the simulated log."""
 
     def __init__(self, log: SimulatedLog) -> None:
         self._log = log
@@ -136,12 +152,15 @@ class SimulatedConsumer:
                 found[place] = [SimulatedBatch(unread)]
         return found
 
+    async def start(self) -> None:
+        """Do nothing: there is no connection."""
+
     async def stop(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: there is nothing to close."""
 
 
 class MortalConsumer(SimulatedConsumer):
-    """One that nobody waits for: it stands still while its process is frozen or gone, as `alive` does."""
+    """A consumer that blocks while its process is frozen or dead. alive: returns while the process runs."""
 
     def __init__(self, log: SimulatedLog, alive: Callable[[], Awaitable[None]]) -> None:
         super().__init__(log)

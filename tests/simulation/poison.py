@@ -1,6 +1,6 @@
-"""Records that cannot be processed, with the reason under which they become dead letters.
+"""Records that cannot be processed, with the reason of their dead letters.
 
-BROKEN: small ones, cheap enough for thousands of simulated runs. tests.faults.corpus has the large collection.
+BROKEN holds small ones, cheap enough for thousands of simulated runs. tests.faults.corpus has the large collection.
 """
 
 import json
@@ -11,7 +11,7 @@ EVENTS = EVERYWHERE[1:]
 
 
 class Poison(NamedTuple):
-    """One broken record. reason: its code, "" when it is ignored; as_command: its code among commands, if another."""
+    """One broken record. reason: its code; "" when it is ignored. as_command: its code on the command topic, if different."""
 
     name: str
     value: bytes | None

@@ -1,11 +1,11 @@
 """A simulated worker: the real engine, partition loops, restore, agents, tables and domain, on a simulated log.
 
-What is made up: the log, what the worker has fetched, and the clock. `die` ends the worker instead of the process.
+Only the log, the fetched records and the clock are simulated. `die` ends the worker instead of the process.
 """
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,26 +15,39 @@ from unittest.mock import patch
 
 import structlog
 
-from agents.batch import Routing
+from agents.parking.bounds import BOUNDS
 from agents.processor import Processor
+from agents.routing import Routing
 from tables import needed
 from tests.agents.world import PARTITIONS
 from tests.simulation.log import MortalConsumer, Place, SimulatedConsumer, SimulatedLog, SimulatedProducer
 from worker.domain.rules import RuleBook
-from worker.engine import engine, partition, restore, standby
+from worker.engine import engine, partition, restore, standby, takeover
 from worker.engine.engine import Engine
 from worker.engine.exits import ExitCode
-from worker.engine.partition import Pace
+from worker.engine.lanes import Pace
+from worker.engine.restore import Reader
 from worker.engine.store import MemoryStore, Store
-from worker.engine.unit import Record, Unit
-from worker.topics import Catalogue
+from worker.engine.takeover import Log, Position
+from worker.engine.unit import InputRecord, Unit
+from worker.kafka.topics import Catalogue
 
 APP_ID = "customer-context"
-_PACE = Pace(build_s=0.0, max_records=1_000, queue_records=100_000, deadline_s=60.0)
+# Else the real clock would end a step, and schedules would depend on the machine.
+ONE_INPUT_A_STEP = BOUNDS._replace(step_s=0.0)
+_PACE = Pace(
+    build_s=0.0,
+    max_records=1_000,
+    queue_records=100_000,
+    slice_s=60.0,
+    batch_s=60.0,
+    sweep_again_s=0.0,
+    deadline_s=60.0,
+)
 
 
 class Fate(Enum):
-    """How a transaction may end."""
+    """How the next transaction of a worker ends."""
 
     COMMIT = auto()
     DIE_BEFORE = auto()
@@ -42,22 +55,22 @@ class Fate(Enum):
 
 
 class Crash(Exception):
-    """Stands for kill -9."""
+    """Simulates kill -9."""
 
 
 class Ended(Exception):
-    """Stands for the end of a process that ended itself."""
+    """Simulates a process that ends itself."""
 
 
 class Broken(AssertionError):
-    """A worker ended for a reason that nobody planned."""
+    """A worker ended for an unplanned reason."""
 
 
 class Inline(Executor):
-    """A thread that never runs beside the loop, so that a seed replays."""
+    """An executor that runs each call at once, in the caller's thread, so that a seed replays."""
 
     def __init__(self, *_: Any) -> None:
-        """Takes what a ThreadPoolExecutor takes."""
+        """Accept the arguments of a ThreadPoolExecutor."""
 
     def submit(self, do: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         done: Future[Any] = Future()
@@ -66,20 +79,20 @@ class Inline(Executor):
 
 
 class KeptStores:
-    """Stores that outlive their worker, as RocksDB's do. They lag by what was not written before a crash."""
+    """Stores that outlive their worker, like RocksDB's. Writes that a crash prevented are missing."""
 
     def __init__(self) -> None:
-        self._kept: dict[int, MemoryStore] = {}
+        self._stores: dict[int, MemoryStore] = {}
 
     def open(self, number: int) -> Store:
-        return self._kept.setdefault(number, MemoryStore())
+        return self._stores.setdefault(number, MemoryStore())
 
     def release(self, keep: Sequence[int]) -> None:
-        """They stay."""
+        """Keep all stores."""
 
     def lose(self) -> None:
-        """The disk is gone."""
-        self._kept.clear()
+        """Lose the disk with all stores."""
+        self._stores.clear()
 
 
 class SimulatedEngine(Engine):
@@ -93,10 +106,22 @@ class SimulatedEngine(Engine):
     async def commit(self, producer: Any, unit: Unit) -> dict[bytes, int]:
         return await self.worker.commit(producer, unit)
 
+    async def restore(self) -> None:
+        """Read what a takeover must read before it processes. Controls override this."""
+        await self.takeover.restore()
+
+    async def positions(self, assigned: Iterable[Log]) -> dict[Log, Position]:
+        """The positions from which the worker continues. Controls override this."""
+        return await self.takeover.positions(assigned)
+
+
+def _reader(make_consumer: Callable[..., Any]) -> Reader:
+    return Reader({}, lambda _: None, make_consumer=make_consumer)
+
 
 @dataclass
 class SimulatedWorker:
-    """One process: its engine, and how far it has fetched."""
+    """One process: its engine, and the offsets up to which it has fetched."""
 
     name: int
     log: SimulatedLog
@@ -116,7 +141,9 @@ class SimulatedWorker:
         self.awake.set()
         self.inputs = tuple(topic.name for topic in self.catalogue.consumed)
         routing = Routing(self.catalogue, PARTITIONS)
-        processor = Processor(routing, self.rules, lambda *_: None, clock=lambda: self.log.now)
+        processor = Processor(
+            routing, self.rules, lambda *_: None, clock=lambda: self.log.now, bounds=ONE_INPUT_A_STEP
+        )
         self.engine = self.kind(
             app_id=APP_ID,
             client={},
@@ -127,12 +154,11 @@ class SimulatedWorker:
             process=processor,
             sweep=processor.sweep,
             pace=_PACE,
+            reader=_reader(lambda **_: SimulatedConsumer(self.log)),
+            copy_reader=_reader(lambda **_: MortalConsumer(self.log, self._alive)),
+            copy_pause=lambda: asyncio.sleep(0),
         )
         self.engine.worker = self
-        self.engine._reader._consumer = SimulatedConsumer(self.log)
-        standby = self.engine._standby
-        standby._reader._consumer = MortalConsumer(self.log, self._alive)
-        standby._every_s = 0.0
 
     async def _alive(self) -> None:
         await self.awake.wait()
@@ -140,18 +166,18 @@ class SimulatedWorker:
             await asyncio.Event().wait()
 
     async def take_over(self, generation: int, numbers: Sequence[int], copies: Sequence[int]) -> None:
-        """An assignment, after everybody's quiesce. copies: of what others got."""
+        """Take over an assignment, after all workers have released theirs. copies: partitions for standby copies."""
         _worker.set(self)
         self.generation, self.held = generation, tuple(numbers)
-        await self.engine.fence(numbers, copies)
+        await self.engine.takeover.fence(numbers, copies)
         await self.engine.restore()
         assigned = [(topic, number) for topic in self.inputs for number in numbers]
         positions = await self.engine.positions(assigned)
-        self.fetched = dict(positions)
-        self.engine.begin(generation, positions)
+        self.fetched = {log: at.next for log, at in positions.items()}
+        self.engine.takeover.begin(generation, positions)
 
     async def fetch(self, number: int, counts: Mapping[str, int]) -> None:
-        """Hand up to so many log entries per topic of a partition to the engine."""
+        """Pass log entries of a partition to the engine. counts: topic -> maximum number of entries."""
         _worker.set(self)
         for topic, count in counts.items():
             at = self.fetched[topic, number]
@@ -161,15 +187,15 @@ class SimulatedWorker:
             if records and not self.dead:
                 await self.put(topic, number, records)
 
-    async def put(self, topic: str, number: int, records: list[Record]) -> None:
-        """As the agents do."""
+    async def put(self, topic: str, number: int, records: list[InputRecord]) -> None:
+        """Pass records to the engine, like the agents."""
         try:
             await self.engine.put(topic, number, self.generation, records)
         except Ended:
             self.dead = True
 
     async def commit(self, producer: SimulatedProducer, unit: Unit) -> dict[bytes, int]:
-        """One transaction with the fate that was chosen for it."""
+        """Commit a transaction, or crash as the chosen fate says."""
         if not self.awake.is_set():
             await self.awake.wait()
         if self.dead:
@@ -183,7 +209,7 @@ class SimulatedWorker:
         return offsets
 
     def ended(self, code: ExitCode, error: BaseException | None) -> None:
-        """The engine ended the process."""
+        """Mark the worker dead after the engine ended its process. Remember the error of an unplanned end."""
         fenced = code is ExitCode.FENCED and self.engine is not None
         if not (fenced or isinstance(error, Crash | asyncio.CancelledError)) and self.unplanned is None:
             self.unplanned = error or Broken(f"ended with {code.name}")
@@ -193,7 +219,7 @@ class SimulatedWorker:
 _worker: contextvars.ContextVar[SimulatedWorker] = contextvars.ContextVar("worker")
 
 
-def _end_loop(code: ExitCode, why: str, *, error: BaseException | None = None) -> None:
+def _end_loop(code: ExitCode, why: str, *, error: BaseException | None = None, at: object = None) -> None:
     _worker.get().ended(code, error)
 
 
@@ -204,15 +230,16 @@ def _end_worker(code: ExitCode, why: str, *, error: BaseException | None = None)
 
 @contextmanager
 def simulated_ends() -> Iterator[None]:
-    """Within this, a process that ends itself is a simulated worker that dies, and the engine does not log."""
+    """Inside this context, a process that ends itself is a simulated worker that dies. The engine does not log."""
     quiet = structlog.wrap_logger(structlog.testing.LogCapture(), processors=[_drop])
     with (
         patch.object(partition, "die", _end_loop),
         patch.object(engine, "die", _end_worker),
+        patch.object(takeover, "die", _end_worker),
         patch.object(restore, "die", _end_worker),
         patch.object(standby, "die", _end_loop),
         patch.object(restore, "ThreadPoolExecutor", Inline),
-        patch.object(engine, "log", quiet),
+        patch.object(takeover, "log", quiet),
         patch.object(standby, "log", quiet),
     ):
         yield

@@ -1,4 +1,4 @@
-"""What must hold of returns. Which of them conflict depends on what came first, so that is checked for what is certain."""
+"""Checks returns. Which of them conflict depends on an unknown order, so only certain conflicts are required."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONFLICT = "RETURN_CONFLICT"
 
 
 def lost(seen: Seen, sent: Sent) -> Iterable[str]:
-    """Every return that neither counted nor waits nor is a dead letter, and every one that should not wait."""
+    """Yield returns that neither counted nor wait nor are dead letters, and returns that should not wait."""
     dead = {digest(value) for reason, value in seen.dead_letters if reason in (CONFLICT, ERASED)}
     for (kind, customer, return_id), deliveries in sent.purchases.items():
         if kind != RETURN:
@@ -34,7 +34,7 @@ def lost(seen: Seen, sent: Sent) -> Iterable[str]:
 
 
 def wrong(seen: Seen, sent: Sent) -> Iterable[str]:
-    """Every order whose returns do not add up."""
+    """Yield orders whose returns do not add up."""
     for customer, lines in seen.ledger.items():
         returned: Counter[str] = Counter()
         points: Counter[str] = Counter()
@@ -59,10 +59,10 @@ def refused(
     return_id: str,
     deliveries: Sequence[Delivery],
 ) -> Counter[tuple[str, str]]:
-    """The dead letters that the deliveries of one return must have led to; what may be is taken as it was got.
+    """The dead letters that the deliveries of one return must have. Possible ones are accepted as found.
 
-    Of several with one amount all but the first mean nothing while it waits, also when it then conflicts: whether it
-    waited cannot be seen.
+    While a delivery waits, further ones with its amount have no effect, even when the first one conflicts later. Whether
+    it waited is unknown.
     """
     wanted: Counter[tuple[str, str]] = Counter()
     line = seen.ledger[customer].get((RETURN, return_id))
@@ -78,7 +78,11 @@ def refused(
 
 
 def _may_conflict(seen: Seen, customer: str, each: Delivery, deliveries: Sequence[Delivery]) -> bool:
-    """Another one with its id may have come first; or its order has another currency, or has less left in the end."""
+    """Whether a conflict is possible.
+
+    A different delivery with the same returnId may have come first. Or the order has another currency, or too little of
+    it is left in the end.
+    """
     if any((other[:2], other.order_id) != (each[:2], each.order_id) for other in deliveries):
         return True
     order = seen.ledger[customer].get((ORDER, each.order_id))

@@ -1,5 +1,8 @@
-"""One seed: traffic, a cluster with a schedule of faults, and the check; calm seeds run twice and must agree; some seeds
-are also verified, some have rules with rates, in some a month passes, and some join payments to orders."""
+"""Runs one seed: traffic, a cluster with a schedule of faults, and the check.
+
+Calm seeds run twice, with two schedules, and both runs must agree. Some seeds also run the independent verification,
+have rules with rates, let a month pass, or join payments to orders.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,6 +21,7 @@ from tests.simulation.sent import COMMANDS, RETURNS, Message, Sent
 from tests.simulation.traffic import Traffic
 from tests.simulation.verified import unverified
 from worker.domain.rules import RuleBook
+from worker.domain.state import COMMAND, LedgerLine
 from worker.wire.rules_file import load_rules
 
 _CALM_EVERY = 4
@@ -29,7 +33,7 @@ _JOINED_EVERY = 3
 
 
 def run_seed(seed: int, kind: type[SimulatedEngine] = SimulatedEngine) -> list[str]:
-    """What is wrong after the run of a seed; empty when nothing is. kind: the engine, for controls."""
+    """Run a seed. Returns everything wrong; empty when nothing is. kind: the engine; controls pass their own."""
     with simulated_ends():
         return asyncio.run(_run(seed, kind))
 
@@ -69,7 +73,7 @@ def _rules(rules_file: Path | None) -> RuleBook:
 
 
 def _noted(messages: list[Message], later: list[Message]) -> Sent:
-    """later: what is sent when what waited before has expired."""
+    """Record all messages as sent. later: those sent after the month, when earlier inputs have expired."""
     sent = Sent()
     for message in messages:
         sent.note(message)
@@ -81,9 +85,10 @@ def _noted(messages: list[Message], later: list[Message]) -> Sent:
 
 
 def _parted(messages: list[Message], random: Random) -> tuple[list[Message], list[Message]]:
-    """Before and after a month in which all that was answered is forgotten: no command comes on both sides of it.
+    """Split the messages into those before and those after a month.
 
-    No return comes before it: which of them would still have waited for their orders cannot be told from what was sent.
+    The worker forgets all results in that month, so no command is on both sides. No return is before it, because the
+    messages do not tell which returns would still wait for their orders.
     """
     at = random.randrange(len(messages))
     before, after = messages[:at], messages[at:]
@@ -118,14 +123,14 @@ async def _play(
 
 
 def _reordered(messages: list[Message], random: Random) -> list[Message]:
-    """Each message at most so many places away from where it was."""
+    """Move each message by less than a random window of places."""
     window = random.choice((1, 1, 5, 40))
     places = sorted(range(len(messages)), key=lambda at: at + random.random() * window)
     return [messages[at] for at in places]
 
 
 def _shuffled(messages: list[Message], random: Random) -> list[Message]:
-    """The same commands in the same order, among orders, returns and payments in any order."""
+    """Shuffle orders, returns and payments. Commands keep their order among themselves."""
     others = [message for message in messages if message.topic != COMMANDS]
     random.shuffle(others)
     commands = iter([message for message in messages if message.topic == COMMANDS])
@@ -136,8 +141,11 @@ def _shuffled(messages: list[Message], random: Random) -> list[Message]:
 
 
 def final(seen: Seen) -> dict[str, Any]:
-    """What may not depend on the schedule: everything but when it happened, and the counters of what was published
-    (such as the sixth field of a ledger line)."""
+    """The final state that must not depend on the schedule.
+
+    It leaves out times of processing, event sequences and versions: of a ledger line the sixth field and the last, and of
+    a command's line the id.
+    """
     row = {name: msgspec.to_builtins(row) for name, row in seen.rows.items()}
     for each in row.values():
         each.pop("waiting_since", None)
@@ -147,9 +155,11 @@ def final(seen: Seen) -> dict[str, Any]:
         (r["customerId"], r["commandId"], r["outcome"], r.get("code") or "") for r in seen.results
     )
     ledger = {
-        (customer, *key): line[:5] + line[6:]
+        (customer, kind, _command_of(line) if kind == COMMAND else line_id): msgspec.structs.astuple(
+            msgspec.structs.replace(line, sequence=0, change=None)
+        )
         for customer, lines in seen.ledger.items()
-        for key, line in ((key, msgspec.to_builtins(line)) for key, line in lines.items())
+        for (kind, line_id), line in lines.items()
     }
     return {
         "row": row,
@@ -158,6 +168,10 @@ def final(seen: Seen) -> dict[str, Any]:
         "result": results,
         "waiting": sorted(seen.waiting),
     }
+
+
+def _command_of(line: LedgerLine) -> str | None:
+    return None if line.change is None or line.change.details is None else line.change.details.command_id
 
 
 def disagreements(one: dict[str, Any], other: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What was sent: all that the check must know of it, and nothing of how a worker would treat it."""
+"""The messages sent, with all facts that the check needs. Knows nothing of how a worker treats them."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -8,13 +8,13 @@ from typing import NamedTuple
 COMMANDS, ORDERS, PAYMENTS = "customer.commands", "order.completed", "payment.completed"
 RETURNS = "order.returned"
 ORDER, PAYMENT, RETURN = "O", "P", "T"
-NAMELESS = "payment of an order"  # that names no customer
+NAMELESS = "payment of an order"  # a payment that names no customer
 
 Header = tuple[str, bytes]
 
 
 class Message(NamedTuple):
-    """One record to send. topic: without prefix; about: for Sent."""
+    """One record to send. topic: without prefix. about: the facts that Sent records."""
 
     topic: str
     key: bytes | None
@@ -25,7 +25,7 @@ class Message(NamedTuple):
 
 
 class Delivery(NamedTuple):
-    """One delivery of an order, payment or return. digest: SHA-256 of its bytes; order_id: of a return's order."""
+    """One delivery of an order, payment or return. amount: minor units. order_id: only set for a return."""
 
     amount: int
     currency: str
@@ -35,10 +35,17 @@ class Delivery(NamedTuple):
 
 @dataclass
 class Sent:
-    """What was sent. commands: deliveries per (customerId, commandId); purchases: per (kind, customerId, id); nameless:
-    payments that name no customer, per (orderId, paymentId); poison: per (reason, digest); keys: causation id -> the id
-    that its events are named after. aged: of the purchases, those that had been sent when so much time passed that what
-    waited for its customer expired; registered_by: seconds since 1970, by which a customer of theirs had to be registered.
+    """All messages sent.
+
+    Attributes:
+        commands: (customerId, commandId) -> number of deliveries.
+        purchases: (kind, customerId, id) -> deliveries.
+        nameless: (orderId, paymentId) -> deliveries of payments that name no customer.
+        poison: (reason, digest) -> number of broken records.
+        keys: causation id -> the id from which the ids of its events are derived.
+        aged: the purchases sent before a month passed. Those that waited for a customer expired then.
+        registered_by: seconds since 1970. The aged purchases of customers registered later expired.
+        count: number of messages.
     """
 
     commands: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -51,7 +58,7 @@ class Sent:
     count: int = 0
 
     def note(self, message: Message) -> None:
-        """One more delivery."""
+        """Record a message as sent."""
         self.count += 1
         kind, *about = message.about
         if kind == COMMANDS:
@@ -72,11 +79,11 @@ class Sent:
             self.poison[about[0], digest(message.value or b"")] += 1
 
     def age(self, registered_by: float) -> None:
-        """All that was sent so far is processed, and then a month passes."""
+        """Let a month pass after all messages so far are processed. registered_by: see the class."""
         self.registered_by = registered_by
         self.aged = {key: list(deliveries) for key, deliveries in self.purchases.items()}
 
 
 def digest(value: bytes) -> str:
-    """How a value is named where it may be replaced by this."""
+    """SHA-256 of a value in hex. A dead letter may hold it instead of the value."""
     return sha256(value).hexdigest()

@@ -1,4 +1,4 @@
-"""A few hundred seeds of the simulation, and controls that it must find. More: python -m tests.simulation --seeds N."""
+"""A few hundred seeds of the simulation, and the controls that it must find. More: python -m tests.simulation --seeds N."""
 
 from collections import Counter, defaultdict
 from itertools import takewhile
@@ -19,7 +19,9 @@ SEEDS = 200
 ENOUGH_FOR_A_CONTROL = 40
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS, 50))
+@pytest.mark.parametrize(
+    "first", [0, 50, *(pytest.param(first, marks=pytest.mark.long) for first in range(100, SEEDS, 50))]
+)
 def test_whatever_dies_freezes_or_moves_nothing_is_lost_and_nothing_doubled(first: int):
     failed = {seed: found for seed in range(first, first + 50) if (found := run_seed(seed))}
     assert not failed, "replay with: python -m tests.simulation --seed N"

@@ -1,11 +1,11 @@
 """Seeded traffic of every kind, for the simulation and for the fault runs.
 
 Rules:
-- The same seed yields the same messages, whatever becomes of them: nothing here looks at a worker's state.
-- Calm traffic has one right final state, in whatever order orders, returns and payments come: no email is wanted twice, no
-  command depends on an order, no order is returned twice, nobody is erased, and everything comes to its home. Wild traffic
-  has everything else.
-- Only one customer in eight is ever erased, so that long traffic does not run out of them.
+- The same seed yields the same messages. Nothing here reads a worker's state.
+- Calm traffic has one right final state, whatever the order of orders, returns and payments. No two customers want the
+  same email, and no command depends on an order. No order is returned twice, and no customer is erased. Every message
+  is on its customer's partition. Wild traffic has all of these cases.
+- Only one customer in eight is ever erased, so that long traffic does not run out of customers.
 """
 
 import json
@@ -36,14 +36,17 @@ _NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 _LATE_DAYS = 1_000
 _HISTORY = 400
 _ERASABLE_EVERY = 8
+_RECENT = 8
 _AMOUNTS = ("0", "5.5", "9.99", "10.00", "49.90", "129.90", "480.10", "1500", "4800.00", "9999.99")
 _YEN = ("0", "149", "1492", "1493", "74627", "746269")
 
 
 class Traffic:
-    """An endless stream of messages. customers: how many; wild: see above; poison: share of broken messages;
-    again: share of messages that were sent before; tag: part of every id, so that runs can share topics; payment_join:
-    whether payments need not name a customer."""
+    """An endless stream of messages.
+
+    customers: their number. wild: see above. poison: share of broken messages. again: share of repeated messages.
+    tag: part of every id, so that runs can share topics. payment_join: whether payments may name no customer.
+    """
 
     def __init__(
         self,
@@ -70,6 +73,7 @@ class Traffic:
         self._tag = tag
         self._count = 0
         self._command_ids = [self._id("k")]
+        self._redemptions = [f"{tag}r1"]
         self._history: list[Message] = []
         self._returned: set[str] = set()
         self._next: list[Message] = []
@@ -83,11 +87,11 @@ class Traffic:
         return self._next.pop(0)
 
     def take(self, count: int) -> list[Message]:
-        """The next so many messages."""
+        """The next `count` messages."""
         return [next(self) for _ in range(count)]
 
     def registrations(self) -> list[Message]:
-        """A registration of every customer with an email of its own."""
+        """A registration of every customer, each with a different email."""
         return [self._register(customer, f"{customer}@example.net") for customer in self._customers]
 
     def _more(self) -> list[Message]:
@@ -117,7 +121,11 @@ class Traffic:
     def _command(self) -> Message:
         kind = self._random.choices(tuple(_WEIGHTS), tuple(_WEIGHTS.values()))[0]
         customer = self._whom(kind)
-        more = {"expectedVersion": self._random.randrange(1, 9)} if self._random.random() < 0.1 else {}
+        more: dict[str, Any] = {}
+        if self._random.random() < 0.1:
+            more["expectedVersion"] = self._random.randrange(1, 9)
+        if self._random.random() < 0.2:
+            more["actor"] = self._random.choice(("support", "Zoë"))
         return self._send_command(customer, self._id("k"), kind, self._data(kind), **more)
 
     def _calm(self) -> Message:
@@ -128,6 +136,8 @@ class Traffic:
         data = self._data(kind)
         if kind == "UpdateProfile":
             data["email"] = f"{customer}.{self._random.randrange(3)}@example.net"
+        if kind == "AdjustPoints":
+            data |= {"points": abs(data["points"]), "adjustmentId": self._id("a")}
         return self._send_command(customer, self._id("k"), kind, data)
 
     def _register(self, customer: str, email: str) -> Message:
@@ -135,7 +145,7 @@ class Traffic:
         return self._send_command(customer, self._id("k"), "RegisterCustomer", data)
 
     def _reused(self) -> Message:
-        """A commandId that was used before, mostly for something else."""
+        """A command with a used commandId, mostly with other content."""
         kind = self._random.choice(tuple(_WEIGHTS))
         customer = self._whom(kind)
         return self._send_command(customer, self._random.choice(self._command_ids), kind, self._data(kind))
@@ -144,7 +154,7 @@ class Traffic:
         return self._random.choice(self._erasable if kind == "EraseCustomer" else self._customers)
 
     def _swap(self) -> list[Message]:
-        """Two customers who want each other's likely email."""
+        """Profile changes in which two customers ask for the same two emails, in opposite order."""
         first, second = self._random.sample(self._customers, 2) if len(self._customers) > 1 else ("a", "b")
         emails = self._random.sample(self._emails, 2)
         return [
@@ -196,7 +206,13 @@ class Traffic:
             return {"paymentMethodId": str(uuid5(_NAMESPACE, pick(self._command_ids)))}
         if kind == "RedeemPoints":
             redemption = pick((f"{self._tag}r1", self._id("r")))
+            self._redemptions = [*self._redemptions[-_RECENT:], redemption]
             return {"points": pick((1, 20, 300)), "reason": "voucher", "redemptionId": redemption}
+        if kind == "CancelRedemption":
+            return {"redemptionId": pick(self._redemptions), "reason": pick(("order failed", "r", ""))}
+        if kind == "AdjustPoints":
+            adjustment = pick((f"{self._tag}a1", self._id("a"), self._id("a")))
+            return {"points": pick((-40, -3, 7, 50)), "reason": "goodwill", "adjustmentId": adjustment}
         if kind == "UpgradeMembership":
             return {"newLevel": pick(("SILVER", "GOLD", "PLATINUM")), "reason": "r"}
         if kind == "EraseCustomer":
@@ -217,7 +233,7 @@ class Traffic:
         return self._send_order(pick(self._customers), self._id("o"), amount, currency)
 
     def _conflict(self) -> Message:
-        """An order that may have been sent with another amount."""
+        """An order that may conflict with an earlier one: same id, another amount."""
         earlier = [message for message in self._history[-50:] if message.about[0] == ORDER]
         if not earlier:
             return self._order()
@@ -256,7 +272,7 @@ class Traffic:
         return self._message(PAYMENTS, key, value, about, event_type="PaymentCompletedEvent")
 
     def _return(self) -> Message:
-        """All or some of an order that was sent; calm ones once, wild ones also of orders that nobody sends."""
+        """A return of all or part of an order. Calm traffic returns an order once; wild traffic also unknown orders."""
         earlier = [
             message
             for message in self._history[-50:]
@@ -272,7 +288,7 @@ class Traffic:
         return self._send_return(customer, self._id("b"), order_id, amount, currency)
 
     def _returned_otherwise(self) -> Message:
-        """A return that was sent with another amount, or of another order."""
+        """A return with a used returnId, but another amount or order."""
         earlier = [message for message in self._history[-50:] if message.about[0] == RETURN]
         if not earlier:
             return self._return()
@@ -298,7 +314,7 @@ class Traffic:
         return self._message(RETURNS, customer, value, about, event_type="OrderReturnedEvent")
 
     def _what_to_pay(self) -> tuple[str, str]:
-        """(orderId, paymentId): of an order that was sent or may be soon; seldom a payment that was sent before."""
+        """(orderId, paymentId). The order was sent or may be sent soon. Rarely, the payment was sent before."""
         made = [message.about for message in self._history[-50:]]
         earlier = [about[1:3] for about in made if about[0] == NAMELESS]
         if self._wild and earlier and self._random.random() < 0.2:
@@ -368,6 +384,8 @@ _WEIGHTS = {
     "AddPaymentMethod": 1,
     "RemovePaymentMethod": 1,
     "RedeemPoints": 4,
+    "CancelRedemption": 3,
+    "AdjustPoints": 3,
     "UpgradeMembership": 1,
     "EraseCustomer": 1,
     "Unknown": 1,
@@ -382,5 +400,6 @@ _CALM = (
     "UpdatePreferences",
     "AddPaymentMethod",
     "RemovePaymentMethod",
+    "AdjustPoints",
     "Unknown",
 )

@@ -8,12 +8,12 @@ from tables import needed
 from tests.agents.world import PARTITIONS
 from tests.simulation.cluster import Cluster
 from tests.verify.observed import Observed
-from worker.engine.partition import POSITIONS
 from worker.engine.store import MemoryStore
+from worker.engine.unit import POSITIONS
 
 
 def unverified(cluster: Cluster, rules_file: Path | None) -> list[str]:
-    """The differences that `customer-context verify` would print. rules_file: the cluster's."""
+    """The differences that `customer-context verify` would print. rules_file: the rules of the cluster."""
     world = SimpleNamespace(
         catalogue=cluster.catalogue,
         logs={

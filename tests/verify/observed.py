@@ -8,10 +8,10 @@ from typing import Any
 from tables import needed
 from tables.customers import CUSTOMERS
 from tests.agents.world import PARTITIONS, World
-from worker.verify.contents import Partition, Record, Shared
-from worker.verify.deliveries import original
+from worker.verify.model.rules import load_rules
+from worker.verify.reading.contents import Partition, Record, Shared
+from worker.verify.reading.deliveries import original
 from worker.verify.report import Report
-from worker.verify.rules import load_rules
 from worker.verify.verification import Verification
 
 
@@ -36,7 +36,7 @@ class Observed:
             lambda: self._read_tables("customers", "waiting", "command_results"),
             lambda: self._read_logs(catalogue.results.name, catalogue.dead_letters.name),
             lambda: self._read_logs(catalogue.events.name),
-            lambda: self._read_tables("ledger", "email_claims", "order_index"),
+            lambda: self._read_tables("ledger", "day_totals", "email_claims", "order_index"),
             lambda: self._read_logs(*self._inputs),
         ]
         self.positions = self._positions()

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from worker.topics import Catalogue
-from worker.verify.contents import Partition, Record, Shared
+from worker.kafka.topics import Catalogue
+from worker.verify.model.rules import load_rules
+from worker.verify.reading.contents import Partition, Record, Shared
 from worker.verify.report import Report
-from worker.verify.rules import load_rules
 from worker.verify.verification import Verification
 
 CATALOGUE = Catalogue(partitions=1)
@@ -25,13 +25,16 @@ PREFERENCES = {
 }
 
 
+TAKEN_IN = 1_800_000_000_000  # 2027-01-15: after everything that happens here
+
+
 def usd(amount: str) -> dict[str, str]:
     return {"amount": amount, "currency": "USD"}
 
 
 def record(topic: str, offset: int, key: str, value: Any, **headers: bytes) -> Record:
     pairs = [(name.replace("_", "-"), text) for name, text in headers.items()]
-    return Record(topic, 0, offset, key.encode(), json.dumps(value).encode(), pairs)
+    return Record(topic, 0, offset, key.encode(), json.dumps(value).encode(), pairs, TAKEN_IN)
 
 
 def event(sequence: int, key: str, cause: str, kind: str, data: dict[str, Any]) -> Record:

@@ -6,8 +6,8 @@ import pytest
 
 from tests.agents.world import PARTITIONS, World
 from tests.verify.observed import Observed
-from worker.verify import claims
-from worker.verify.contents import Record
+from worker.verify.checks import claims
+from worker.verify.reading.contents import Record
 
 
 @pytest.fixture(scope="module")
@@ -19,10 +19,10 @@ def world() -> World:
     email = world.email("a", "c1", here=True)
     world.register("c1", email=email)
     world.register(elsewhere, email=email)
-    world.turn(world.routing.home(elsewhere)[0])
+    world.one_batch(world.routing.home(elsewhere)[0])
     assert len(world.logs[world.routing.email_claims, here]) == 1
     while not world.results("c1"):
-        world.turn(here)
+        world.one_batch(here)
     return world.run()
 
 
@@ -51,10 +51,10 @@ def test_a_race_from_all_partitions_verifies_clean_whoever_wins(seed):
     world = World(seed=seed, max_batch=3)
     for n in range(12):
         world.register(f"c{n}", email=f"{'ab'[n % 2]}@example.com")
-        world.turn(world.random.randrange(PARTITIONS))
+        world.one_batch(world.random.randrange(PARTITIONS))
     for n in range(12):
         data = {"name": "A", "email": f"{'abcd'[n % 4]}@example.com", "phone": None}
         world.command("UpdateProfile", f"c{n}", f"u{n}", data)
-        world.turn(world.random.randrange(PARTITIONS))
+        world.one_batch(world.random.randrange(PARTITIONS))
     world.run()
     assert Observed(world).differences() == []

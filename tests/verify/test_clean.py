@@ -172,3 +172,49 @@ def test_a_command_id_used_twice_is_told_by_the_one_that_was_answered_first():
         ("REJECTED", 3),
     ]
     assert Observed(world).differences() == []
+
+
+SPRING, SUMMER = "2026-03-01T12:00:00Z", "2026-06-01T12:00:00Z"
+
+
+def spring_or_summer(world: World, kind: str, on: str, key: str) -> None:
+    """The same order, payment or return with another time. key: the customer's own, or another one."""
+    topic, value = {
+        "order": (
+            world.routing.orders,
+            {"orderId": "o2", "totalAmount": {"amount": "900.00", "currency": "USD"}},
+        ),
+        "payment": (
+            world.routing.payments,
+            {"orderId": "o1", "paymentId": "p1", "amount": {"amount": "9.00", "currency": "USD"}},
+        ),
+        "return": (
+            world.routing.returns,
+            {"orderId": "o1", "returnId": "r1", "refundAmount": {"amount": "9.00", "currency": "USD"}},
+        ),
+    }[kind]
+    home = world.routing.home("c1")[0]
+    partition = home if key == "c1" else (home + 1) % PARTITIONS
+    world.produce(topic, {"eventId": "e", "customerId": "c1", "occurredOn": on, **value}, key, partition)
+
+
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("first", [SPRING, SUMMER])
+@pytest.mark.parametrize("keys", [("c1", "another"), ("another", "c1"), ("another", "a third")])
+@pytest.mark.parametrize("kind", ["order", "payment", "return"])
+def test_an_input_that_came_twice_with_another_time_by_another_way_counts_as_it_was_first_processed(
+    kind: str, keys: tuple[str, str], first: str, waits: bool
+):
+    world = World()
+    if not waits:
+        world.register("c1")
+    world.order("c1", "o1", "4500.00")
+    world.run()
+    for key, on in zip(keys, (first, SUMMER if first == SPRING else SPRING), strict=True):
+        spring_or_summer(world, kind, on, key)
+        world.run()
+    if waits:
+        world.register("c1")
+        world.run()
+    observed = Observed(world)
+    assert observed.differences() == []

@@ -4,13 +4,14 @@ import json
 from collections.abc import Callable
 from functools import cache
 
+import msgspec
 import pytest
 
 from tests.agents.world import World
 from tests.verify.observed import Observed
 from tests.verify.test_clean import busy
 from tests.verify.test_planted import log_of, rows, spoil_row
-from worker.verify.contents import Record
+from worker.verify.reading.contents import Record
 
 DAY_S = 86_400.0
 DAY_MS = 86_400_000
@@ -47,7 +48,7 @@ def found(spoil: Callable[[Observed], object]) -> list[str]:
 
 
 def reasons(observed: Observed) -> list[bytes]:
-    return [dict(each.headers)["dlq-reason"] for each in observed.log("customer.dead-letters")]
+    return [dict(each.headers)["dlq-reason"] or b"" for each in observed.log("customer.dead-letters")]
 
 
 def letters(observed: Observed) -> list[Record]:
@@ -103,9 +104,9 @@ def test_what_expired_and_waits_all_the_same_is_found():
     def spoil(observed: Observed) -> None:
         payment = next(each for each in observed.log("payment.completed"))
         (tables,) = (each for each in observed.tables if b"c2\0O\0o3" in each["waiting"])
-        row = json.loads(tables["waiting"][b"c2\0O\0o3"])
-        row |= {"topic": payment.topic, "partition": payment.partition, "offset": payment.offset}
-        tables["waiting"][b"c2\0P\0p1"] = json.dumps(row).encode()
+        stamp, _, _, _, *rest = msgspec.msgpack.decode(tables["waiting"][b"c2\0O\0o3"])
+        row = [stamp, payment.topic, payment.partition, payment.offset, *rest]
+        tables["waiting"][b"c2\0P\0p1"] = msgspec.msgpack.encode(row)
         customer = json.loads(tables["customers"][b"c2"]) | {"waiting": 2}
         tables["customers"][b"c2"] = json.dumps(customer).encode()
 

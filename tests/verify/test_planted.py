@@ -9,9 +9,12 @@ import pytest
 
 from tests.agents.world import World
 from tests.verify.observed import Observed
-from worker.verify.contents import Record
+from worker.verify.reading.contents import Record
 
 ADDRESS = {"street": "S", "city": "C", "zipCode": "Z", "country": "US"}
+
+
+STAMP = 1_800_000_000_000  # 2027-01-15: after everything that happens here
 
 
 def history() -> Observed:
@@ -35,6 +38,7 @@ def _world() -> World:
     world.payment("c1", "p1", "6000.00")
     world.order("c1", "o2", "4500.00", correlationId="corr")
     world.order("c2", "o3", "7.00", currency="EUR")
+    world.order("c2", "o5", "7.00", currency="EUR", on="2010-06-01T00:00:00Z")
     world.order("c9", "o9", "1.00")
     world.returned("c9", "b9", "o9", "1.00")
     world.returned("c1", "b1", "o1", "1500.00")
@@ -47,7 +51,7 @@ def _world() -> World:
     world.returned("c2", "b5", "o3", "0.01", currency="EUR")
     world.produce(world.routing.orders, b"{", "c1")
     for n, (kind, data) in enumerate(COMMANDS):
-        world.command(kind, "c1", f"k{n}", data)
+        world.command(kind, "c1", f"k{n}", data, **({"actor": "support"} if n % 2 else {}))
         world.run()
     world.command("ChangeStatus", "c1", "k0", {"newStatus": "ACTIVE", "reason": "another"})
     return world.run()
@@ -65,6 +69,13 @@ COMMANDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("RedeemPoints", {"points": 5, "reason": "r", "redemptionId": "r1", "orderId": "o1"}),
     ("RedeemPoints", {"points": 5_000, "reason": "r", "redemptionId": "r2"}),
     ("AddPaymentMethod", {"type": "GIFT_CARD", "last4": "12345"}),
+    ("CancelRedemption", {"redemptionId": "r1", "reason": "order failed"}),
+    ("CancelRedemption", {"redemptionId": "r1", "reason": "asked again"}),
+    ("RedeemPoints", {"points": 5, "reason": "r", "redemptionId": "r1"}),
+    ("CancelRedemption", {"redemptionId": "r2", "reason": "never redeemed"}),
+    ("AdjustPoints", {"points": 50, "reason": "goodwill", "adjustmentId": "a1"}),
+    ("AdjustPoints", {"points": -7, "reason": "counted twice", "adjustmentId": "a2"}),
+    ("AdjustPoints", {"points": -5_000, "reason": "too much", "adjustmentId": "a3"}),
 )
 
 
@@ -117,6 +128,8 @@ def test_the_history_itself_is_clean_and_holds_every_kind():
         "RewardPointsEarnedEvent",
         "RewardPointsRedeemedEvent",
         "RewardPointsReversedEvent",
+        "RewardPointsRestoredEvent",
+        "RewardPointsAdjustedEvent",
         "CustomerSpendingUpdatedEvent",
     }
 
@@ -230,7 +243,9 @@ def spoil_row(observed: Observed, table: str, key: bytes, value: bytes | None) -
 def test_every_altered_field_of_a_customer_is_found():
     row = json.loads(rows(history(), "customers")[b"c1"])
     assert "lifetime_reversed" in row["customer"]
-    for name in row["customer"].keys() - {"updated_at"}:  # when the worker processed it
+    assert "filled" in row["customer"]
+    # When the worker processed it, and what only an earlier version leaves out.
+    for name in row["customer"].keys() - {"updated_at", "tracked"}:
         observed = history()
         spoilt = {**row, "customer": {**row["customer"], name: altered(row["customer"][name])}}
         spoil_row(observed, "customers", b"c1", json.dumps(spoilt).encode())
@@ -257,14 +272,22 @@ def test_every_other_altered_field_of_a_customers_row_is_found(name):
 
 
 # Remembered results may be forgotten after seven days.
-@pytest.mark.parametrize("table", ["customers", "ledger", "waiting", "email_claims"])
+@pytest.mark.parametrize("table", ["customers", "ledger", "day_totals", "waiting", "email_claims"])
 def test_a_lost_row_is_found(table):
-    keys = list(rows(history(), table))
+    # A registration's line may be missing, because an earlier release wrote none.
+    keys = [key for key in rows(history(), table) if not key.endswith(b"\0K\x001")]
     assert keys
     for key in keys:
         observed = history()
         spoil_row(observed, table, key, None)
         assert observed.differences(), key
+
+
+@pytest.mark.parametrize("amounts", ["{}", '{"14761": 701}', '{"14761": 700, "14762": 0}'])
+def test_altered_totals_of_old_days_are_found(amounts):
+    [(key, value)] = rows(history(), "day_totals").items()
+    assert json.loads(value) == {"14761": 700}
+    assert found(lambda observed: spoil_row(observed, "day_totals", key, amounts.encode()))
 
 
 def test_every_altered_field_of_every_ledger_line_is_found():
@@ -275,6 +298,41 @@ def test_every_altered_field_of_every_ledger_line_is_found():
             observed = history()
             spoil_row(observed, "ledger", key, json.dumps(spoilt).encode())
             assert observed.differences(), (key, place)
+
+
+def test_every_altered_field_of_what_a_line_says_of_the_customer_is_found():
+    untold = 0  # without events, nothing tells when an input was processed
+    for key, value in rows(history(), "ledger").items():
+        line = json.loads(value)
+        change = line[8]
+        silent = key.split(b"\0")[1] == b"P" or "events" not in (change[6] or {"events": ()})
+        for place, each in enumerate(change):
+            other = {**(each or {}), "actor": "mallory"} if place == 6 else altered(each)
+            observed = history()
+            spoilt = [*line[:8], [*change[:place], other, *change[place + 1 :]]]
+            spoil_row(observed, "ledger", key, json.dumps(spoilt).encode())
+            if place == 1 and silent:
+                untold += 1
+            else:
+                assert observed.differences(), (key, place)
+    assert untold
+
+
+def test_lines_of_an_earlier_release_say_less_and_are_no_difference():
+    observed = history()
+    for key, value in rows(observed, "ledger").items():
+        kind = key.split(b"\0")[1]
+        spoil_row(
+            observed, "ledger", key, None if kind == b"K" else json.dumps(json.loads(value)[:8]).encode()
+        )
+    assert observed.differences() == []
+
+
+def test_an_earlier_release_that_wrote_again_left_versions_without_a_line():
+    observed = history()
+    (key, value), *_ = (row for row in rows(observed, "ledger").items() if row[0].startswith(b"c1\0O"))
+    spoil_row(observed, "ledger", key, json.dumps(json.loads(value)[:8]).encode())
+    assert observed.differences() == []
 
 
 def test_an_altered_remembered_result_is_found():
@@ -361,7 +419,7 @@ def test_an_order_that_was_swallowed_is_found():
         log = log_of(observed, "order.completed", "c2")
         order = json.loads(log[0].value or b"") | {"orderId": "swallowed", "customerId": "c2"}
         number, offset = log[0].partition, log[-1].offset + 1
-        log.append(Record("order.completed", number, offset, b"c2", json.dumps(order).encode()))
+        log.append(Record("order.completed", number, offset, b"c2", json.dumps(order).encode(), (), STAMP))
         observed.positions[number]["order.completed"] = offset + 1
 
     assert any("order swallowed" in line and "did not count" in line for line in found(spoil))
@@ -376,7 +434,7 @@ def swallowed_return(amount: str, order_id: str) -> Callable[[Observed], None]:
             "refundAmount": {"amount": amount, "currency": "USD"},
         }
         number, offset = log[0].partition, log[-1].offset + 1
-        log.append(Record("order.returned", number, offset, b"c1", json.dumps(back).encode()))
+        log.append(Record("order.returned", number, offset, b"c1", json.dumps(back).encode(), (), STAMP))
         observed.positions[number]["order.returned"] = offset + 1
 
     return spoil

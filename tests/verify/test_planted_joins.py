@@ -5,11 +5,13 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.agents.world import World
 from tests.verify.observed import Observed
-from worker.verify.contents import Record
+from worker.verify.reading.contents import Record
+from worker.verify.reading.stored import waiting_row
 
 INDEX, INBOX = "customer.order-index", "customer.inbox"
 
@@ -124,9 +126,13 @@ def test_a_lost_or_altered_row_is_found(table, holds):
 
     def altered(observed: Observed) -> None:
         [(rows, key)] = rows_of(observed, table, holds)
-        row: dict[str, Any] = json.loads(rows[key])
+        row: dict[str, Any] = waiting_row(rows[key])
         change = {"offset": 99} if table == "waiting" else {"customer_id": "c2"}
-        rows[key] = json.dumps(row | change).encode()
+        stored = row | change
+        if table == "waiting":
+            rows[key] = msgspec.msgpack.encode(list(stored.values()))
+        else:
+            rows[key] = json.dumps(stored).encode()
 
     assert any("order index: order" in line for line in spoilt(lost))
     assert any("order index: order" in line for line in spoilt(altered))

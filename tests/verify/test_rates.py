@@ -8,7 +8,7 @@ import pytest
 
 from tests.agents.world import World
 from tests.verify.observed import Observed
-from worker.verify.rules import History, Order, Rules, load_rules
+from worker.verify.model.rules import History, Order, Rules, load_rules
 from worker.wire import rules_file as worker_reads
 
 DAY_MS = 86_400_000

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from worker.domain.rejections import DeadLettered
-from worker.verify.inputs import Unreadable, read_command, read_order, read_payment, read_return
+from worker.verify.reading.inputs import Unreadable, read_command, read_order, read_payment, read_return
 from worker.wire.commands import decode_command
 from worker.wire.inputs import decode_order, decode_payment, decode_return
+from worker.wire.type_aliases import READ
 
 SAMPLES = 2_000
 ADDRESS = {"street": "S", "city": "C", "zipCode": "Z", "country": "US"}
@@ -38,10 +39,13 @@ COMMANDS: dict[str, dict[str, Any]] = {
     "AddPaymentMethod": {"type": "CREDIT_CARD", "last4": "1234", "provider": "P", "expiry": "2029-05"},
     "RemovePaymentMethod": {"paymentMethodId": "x"},
     "RedeemPoints": {"points": 5, "reason": "r", "redemptionId": "x", "orderId": "o"},
+    "CancelRedemption": {"redemptionId": "x", "reason": "r"},
+    "AdjustPoints": {"points": -5, "reason": "r", "adjustmentId": "x"},
     "UpgradeMembership": {"newLevel": "GOLD", "reason": "r"},
     "EraseCustomer": {"reason": "r"},
 }
 VALUES: tuple[Any, ...] = (
+    *(10**6, 10**6 + 1, -(10**6), -(10**6) - 1),
     *(None, "", " ", 0, 1, -1, 1.5, 1e3, 2**53, 2**53 - 1, 10**30, True, False, [], {}, [None]),
     *("x" * 40, "x" * 41, "x" * 100, "x" * 101, "x" * 200, "x" * 201, "x" * 501, "a\0b", "\ud800", "é"),
     *("0.1", "00012.50", "12.500", "12.505", "1e3", "-1", "+1", "1.", ".5", "12,5", "9" * 15, "9" * 16),
@@ -70,6 +74,7 @@ RAW = (
     *(b"", b"null", b"[]", b"{}", b"\xff", b"\xef\xbb\xbf{}", b'{"x":NaN}', b'{"x":Infinity}'),
     *(b'{"a":' * 70 + b"1" + b"}" * 70, b'{"x":1e999999999999999999999}', b'{"x":' + b"9" * 5_000 + b"}"),
 )
+ALIASES = {f"com.shop.{kind}": kind for kind in READ}
 
 
 class Samples:
@@ -127,11 +132,14 @@ class Samples:
             "specversion": "1.0",
             "id": "i",
             "source": "/s",
-            "type": type_name,
+            "type": self._random.choice((type_name, f"com.shop.{type_name}")),
             "correlationid": "cc",
         }
         if self._random.random() < 0.3:
             attributes[self._random.choice(list(attributes))] = self._random.choice(("", "1.0", "x"))
+        if mode == "structured" and self._random.random() < 0.2:
+            numbers = (7, -7, 7.0, 7.5, 10**29, 10**30, True)
+            return {**attributes, "correlationid": self._random.choice(numbers), "data": flat}, ()
         if mode != "plain" and self._random.random() < 0.3:
             flat.pop("eventId", None)
         if mode == "structured":
@@ -153,7 +161,7 @@ class Samples:
 def worker_reads(kind: str, value: bytes, headers: Any) -> Any:
     try:
         if kind == "commands":
-            received = decode_command(value, headers)
+            received = decode_command(value, headers, ALIASES)
             command = received.command
             facts = None
             if command is not None:
@@ -161,12 +169,12 @@ def worker_reads(kind: str, value: bytes, headers: Any) -> Any:
                 facts = [command.issued_at, command.expected_version, command.correlation_id, *named]
             return received.command_id, received.customer_id, received.command_type, facts
         if kind == "orders":
-            order = decode_order(value, headers)
+            order = decode_order(value, headers, ALIASES)
             return order.order_id, *_amounts(order), order.occurred_at
         if kind == "returns":
-            back = decode_return(value, headers)
+            back = decode_return(value, headers, ALIASES)
             return back.return_id, *_amounts(back), back.occurred_at
-        payment = decode_payment(value, headers)
+        payment = decode_payment(value, headers, None, ALIASES)
         return payment.payment_id, *_amounts(payment), payment.occurred_at
     except DeadLettered as dead:
         return dead.reason.value
@@ -183,13 +191,13 @@ READERS = {"orders": read_order, "payments": read_payment, "returns": read_retur
 def verification_reads(kind: str, value: bytes, headers: Any) -> Any:
     try:
         if kind == "commands":
-            command = read_command(value, headers)
+            command = read_command(value, headers, ALIASES)
             facts = None
             if command.fields is not None:
                 named = [command.fields.get(field) for field in ("name", "email", "phone")]
                 facts = [command.issued_at, command.expected_version, command.correlation_id, *named]
             return command.id, command.customer_id, command.known_kind, facts
-        purchase = READERS[kind](value, headers)
+        purchase = READERS[kind](value, headers, ALIASES)
         return purchase.id, *_amounts(purchase), purchase.occurred_at
     except Unreadable as problem:
         return problem.reasons

@@ -42,7 +42,7 @@ class Traffic:
     def run(self, turns: int, crashes: float = 0.1) -> None:
         """So many turns of the worker, some of which crash before their commit."""
         for _ in range(turns):
-            self.world.turn(self._random.randrange(PARTITIONS), crash=self._random.random() < crashes)
+            self.world.one_batch(self._random.randrange(PARTITIONS), crash=self._random.random() < crashes)
 
     def _put(self, topic: str, value: dict[str, Any], customer: str) -> None:
         self._sent.append((topic, value, customer))
@@ -164,7 +164,14 @@ class Traffic:
         }
         if self._random.random() < 0.2:
             value["expectedVersion"] = self._random.randrange(12)
+        if self._random.random() < 0.2:
+            value["actor"] = self._random.choice(("support", "Zoë"))
         self._put(self.world.routing.commands, value, customer)
+
+    def _some_redemption(self) -> str:
+        """A redemptionId that was sent."""
+        sent: list[str | None] = [value.get("data", {}).get("redemptionId") for _, value, _ in self._sent]
+        return self._random.choice([each for each in sent if each] or ["r1"])
 
     def _data(self, kind: str) -> dict[str, Any]:
         pick = self._random.choice
@@ -217,6 +224,15 @@ class Traffic:
                 "reason": pick(("voucher", CARD)),
                 "redemptionId": pick(("r1", self._next("r"))),
             },
+            "CancelRedemption": {
+                "redemptionId": pick(("r1", "r1", self._some_redemption())),
+                "reason": pick(("r", "")),
+            },
+            "AdjustPoints": {
+                "points": pick((-60, -1, 9, 400, 0)),
+                "reason": pick(("goodwill", CARD)),
+                "adjustmentId": pick(("a1", self._next("a"), self._next("a"))),
+            },
             "UpgradeMembership": {"newLevel": pick(("SILVER", "GOLD", "PLATINUM")), "reason": "r"},
             "EraseCustomer": {"reason": pick(("r", "r", "r", ""))},
             "Unknown": {},
@@ -241,6 +257,8 @@ KINDS = (
     "AddPaymentMethod",
     "RemovePaymentMethod",
     "RedeemPoints",
+    "CancelRedemption",
+    "AdjustPoints",
     "UpgradeMembership",
     "EraseCustomer",
     "Unknown",

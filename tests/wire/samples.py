@@ -60,6 +60,12 @@ EVENTS: dict[str, events.Event] = {
         12_990, "USD", 250_000, 12_990, "o-1", "PURCHASE", 1_795_515_330_123
     ),
     "RewardPointsReversedEvent": events.RewardPointsReversed(12, 0, 3, "o-1", "b-1"),
+    "RewardPointsRestoredEvent": events.RewardPointsRestored(
+        10, 37, 0, "order failed", "r-1", "o-1", 1_795_515_330_123
+    ),
+    "RewardPointsAdjustedEvent": events.RewardPointsAdjusted(
+        -5, 32, 0, "counted twice", "a-1", 1_795_515_330_123
+    ),
     "CustomerErasedEvent": events.CustomerErased("asked for"),
 }
 
@@ -93,6 +99,8 @@ COMMANDS: dict[str, dict[str, Any]] = {
     "AddPaymentMethod": {"type": "CREDIT_CARD", "last4": "4242", "provider": "Visa", "expiry": "2029-05"},
     "RemovePaymentMethod": {"paymentMethodId": "3b0f7e3c-7a2f-5d0c-8d7f-0c1d2e3f4a5b"},
     "RedeemPoints": {"points": 10, "reason": "voucher", "redemptionId": "r-1", "orderId": "o-1"},
+    "CancelRedemption": {"redemptionId": "r-1", "reason": "order failed"},
+    "AdjustPoints": {"points": -5, "reason": "counted twice", "adjustmentId": "a-1"},
     "UpgradeMembership": {"newLevel": "GOLD", "reason": "goodwill"},
     "EraseCustomer": {"reason": "asked for"},
 }

@@ -18,17 +18,27 @@ from worker.domain.events import (
 from worker.domain.ids import event_id
 from worker.domain.state import LedgerLine
 from worker.wire.event_data import PUBLISHED
-from worker.wire.events import SOURCE, CloudEvent, encode_events
+from worker.wire.events import SOURCE, TYPE_AT, CloudEvent, encode_events, headers_of
 
 TIME = "2026-11-24T10:15:30.123Z"
 
 
-def encoded(*events: Event, correlation_id: str | None = None, sequence: int = 16) -> list[dict[str, Any]]:
+def encoded(
+    *events: Event, correlation_id: str | None = None, sequence: int = 16, actor: str | None = None
+) -> list[dict[str, Any]]:
     """The CloudEvents that these events of one order become."""
-    sent = encode_events("c-1", "o-1", "e-1", correlation_id, sequence, TIME, events)
+    sent = encode_events("c-1", "o-1", "e-1", correlation_id, sequence, TIME, events, actor)
     read = [json.loads(value) for _, value in sent]
     assert [name for name, _ in sent] == [event["type"] for event in read]
     return read
+
+
+def test_the_type_stands_in_a_header_of_our_own_and_where_it_is_wanted_in_ce_type_too() -> None:
+    kind, content = b"CustomerErasedEvent", ("content-type", b"application/cloudevents+json")
+    both, alone = headers_of(ce_type=True), headers_of(ce_type=False)
+    assert both["CustomerErasedEvent"] == [content, ("event-type", kind), ("ce_type", kind)]
+    assert alone["CustomerErasedEvent"] == [content, ("event-type", kind)]
+    assert both["CustomerErasedEvent"][TYPE_AT] == ("event-type", kind)
 
 
 def test_an_order_with_points_publishes_two_numbered_events() -> None:
@@ -97,6 +107,13 @@ def test_the_correlation_id_of_the_input_is_carried_on() -> None:
     assert (event["correlationid"], event["causationid"]) == ("k-1", "e-1")
 
 
+def test_the_actor_of_a_command_is_an_attribute_of_its_events() -> None:
+    [event] = encoded(EVENTS["RewardPointsAdjustedEvent"], actor='support "Eve"')
+    assert event["actor"] == 'support "Eve"'
+    [event] = encoded(EVENTS["RewardPointsAdjustedEvent"])
+    assert "actor" not in event
+
+
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_text_is_escaped(text: str) -> None:
     [(_, value)] = encode_events(text, text, text, text, 0, TIME, [EVENTS["CustomerCreatedEvent"]])
@@ -122,25 +139,32 @@ def events_of_an_order(draw: st.DrawFn, order_id: str) -> tuple[Event, ...]:
     return (spent, earned)
 
 
-@given(st.data(), TEXT, TEXT, TEXT, st.none() | TEXT, st.integers(0, 10**9))
+@given(st.data(), TEXT, TEXT, TEXT, st.none() | TEXT, st.integers(0, 10**9), st.none() | TEXT)
 def test_what_is_written_as_text_is_what_the_structs_encode_to(
-    data: st.DataObject, customer: str, order: str, cause: str, correlation: str | None, sequence: int
+    data: st.DataObject,
+    customer: str,
+    order: str,
+    cause: str,
+    correlation: str | None,
+    sequence: int,
+    actor: str | None,
 ) -> None:
     events = data.draw(events_of_an_order(order))
-    sent = encode_events(customer, order, cause, correlation, sequence, TIME, events)
+    sent = encode_events(customer, order, cause, correlation, sequence, TIME, events, actor)
     for (name, value), event in zip(sent, events, strict=True):
         sequence += 1
         envelope = CloudEvent(
-            "1.0",
-            event_id(customer, order, name, 0),
-            SOURCE,
-            name,
-            customer,
-            TIME,
-            "application/json",
-            str(sequence),
-            cause,
-            cause if correlation is None else correlation,
-            PUBLISHED[type(event)][1](customer, event),
+            specversion="1.0",
+            id=event_id(customer, order, name, 0),
+            source=SOURCE,
+            type=name,
+            subject=customer,
+            time=TIME,
+            datacontenttype="application/json",
+            sequence=str(sequence),
+            causationid=cause,
+            correlationid=cause if correlation is None else correlation,
+            actor=msgspec.UNSET if actor is None else actor,
+            data=PUBLISHED[type(event)][1](customer, event),
         )
         assert value == msgspec.json.encode(envelope)

@@ -146,6 +146,28 @@ def test_the_correlation_id_of_the_data_comes_before_that_of_the_cloud_event() -
     assert order(correlationId=None).correlation_id is None
 
 
+@pytest.mark.parametrize(
+    ("number", "text"), [(17, "17"), (-3, "-3"), (2.0, "2"), (1.5, "1.5"), (10**30, "1" + "0" * 30)]
+)
+def test_a_number_as_correlationid_is_taken_as_text(number: float, text: str) -> None:
+    sent = cloud_event("OrderCompletedEvent", ORDER, correlationid=number)
+    assert order(sent).correlation_id == text
+
+
+@pytest.mark.parametrize("value", [10**100, True, [1], {"a": 1}])
+def test_a_correlationid_that_is_neither_text_nor_a_short_number_is_invalid(value: Any) -> None:
+    refused = refusal(cloud_event("OrderCompletedEvent", ORDER, correlationid=value))
+    assert (refused.reason, refused.detail.split(":")[0]) == (DeadLetterReason.INVALID, "correlationId")
+
+
+@pytest.mark.parametrize("headers", [[], [("content-type", b"application/cloudevents-batch+json")]])
+def test_a_batch_of_cloud_events_is_refused_by_name(headers: list[tuple[str, bytes]]) -> None:
+    batch = b"[" + cloud_event("OrderCompletedEvent", ORDER) + b"]"
+    refused = refusal(batch, headers)
+    assert refused.reason is DeadLetterReason.UNDECODABLE
+    assert "batch of CloudEvents" in refused.detail
+
+
 def test_a_number_in_a_cloud_event_stays_exact() -> None:
     raw = cloud_event("OrderCompletedEvent", ORDER).replace(b'"129.90"', b"90071992547409.93")
     assert order(raw).amount == 9_007_199_254_740_993

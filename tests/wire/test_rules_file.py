@@ -124,3 +124,10 @@ def _written(folder: Path, text: str) -> Path:
     path = folder / "rules.toml"
     path.write_text(text)
     return path
+
+
+def test_a_file_that_leaves_days_without_rules_is_refused(tmp_path):
+    path = tmp_path / "rules.toml"
+    path.write_text(CONTRACT.replace("1970-01-01", "2020-01-01"))
+    with pytest.raises(RulesFileError, match="the first set must begin at 1970-01-01"):
+        load_rules(path)

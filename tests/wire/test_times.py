@@ -3,9 +3,10 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from worker.verify.reading.text import Bad, instant
 from worker.wire.times import MS_PER_DAY, format_day, format_time, parse_day, parse_time
 
 FIRST, LAST = parse_time("1900-01-01T00:00:00Z"), parse_time("9999-12-31T23:59:59.999Z")
@@ -67,6 +68,9 @@ def test_every_rfc_3339_spelling_is_read(text: str, same_as: str) -> None:
         "2026-02-30T10:15:30Z",
         "2026-13-01T10:15:30Z",
         "2026-11-24T10:15:30+24:00",
+        "2026-11-24T10:15:30+05:60",
+        "2026-11-24T10:15:30+01:75",
+        "2026-11-24T10:15:30-01:99",
         "2026-11-24T10:15:30+0100",
         "2026-11-24T10:15:30.Z",
         "0001-01-01T00:00:00+01:00",
@@ -91,3 +95,32 @@ def test_anything_else_is_not_a_time(text: str) -> None:
 def test_a_day_is_a_plain_iso_date(text: str) -> None:
     with pytest.raises(ValueError):
         parse_day(text)
+
+
+PARTS = st.tuples(
+    st.sampled_from(
+        ["2026-11-24", "1900-01-01", "1899-12-31", "9999-12-31", "2026-02-30", "2016-12-31", "0000-01-01"]
+    ),
+    st.sampled_from(["T", "t", " ", ""]),
+    st.sampled_from(
+        ["10:15:30", "23:59:60", "24:00:00", "23:59:59", "00:00:00", "10:60:00", "10:15", "22:59:60"]
+    ),
+    st.sampled_from(["", ".1", ".1234567890123", ".", ",5", ".000"]),
+    st.sampled_from(
+        ["Z", "z", "", "+00:00", "-00:00", "+23:59", "-01:00", "+05:60", "+01:75", "-24:00", "+0100"]
+    ),
+)
+
+
+@settings(max_examples=1_500, deadline=None)
+@given(PARTS.map("".join) | st.text("0123456789-:TtZz.+ ", max_size=30))
+def test_worker_and_verification_read_a_time_alike(text: str) -> None:
+    try:
+        read: int | None = parse_time(text)
+    except ValueError:
+        read = None
+    try:
+        verified: int | None = instant(text)
+    except Bad:
+        verified = None
+    assert read == verified
