@@ -18,10 +18,13 @@ ENV PATH=/opt/customer-context/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     CUSTOMER_CONTEXT_DATA_DIR=/data \
     CUSTOMER_CONTEXT_LOG_FORMAT=json
+# docker build --build-arg COMMIT="$(git rev-parse HEAD)": what --version and the log say.
+ARG COMMIT=""
+ENV CUSTOMER_CONTEXT_COMMIT=$COMMIT
 USER customer-context
 VOLUME /data
 EXPOSE 6066
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:6066/health/live', timeout=2)"]
+    CMD ["python", "-c", "from urllib.request import ProxyHandler, build_opener; build_opener(ProxyHandler({})).open('http://127.0.0.1:6066/health/live', timeout=2)"]
 ENTRYPOINT ["customer-context"]
 CMD ["worker"]

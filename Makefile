@@ -17,7 +17,7 @@ run: $(VENV)/.installed ## the demo: a real Kafka, the worker, and the purchases
 	@$(BIN)/customer-context demo
 
 test: $(VENV)/.installed-dev ## every test, with a short dose of the faults
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 4 --dist loadfile
 
 check: $(VENV)/.installed-dev ## lint, formatting, types, layers
 	$(BIN)/ruff check .
@@ -26,7 +26,8 @@ check: $(VENV)/.installed-dev ## lint, formatting, types, layers
 	$(BIN)/pytest -q tests/test_layers.py
 
 faults: $(VENV)/.installed-dev ## crashes, frozen processes, broken brokers: two hours; FAULTS="--dose short" for minutes
-	$(BIN)/python -m tests.faults --dose full $(FAULTS)
+	$(BIN)/pytest -n 2 --dist loadfile -m long
+	$(BIN)/python -m tests.faults --dose full --record $(FAULTS)
 
 bench: $(VENV)/.installed-dev ## the worker against Kafka Streams and others on this machine; BENCH=--full for all of it
 	$(BIN)/python -m tests.benchmarks $(BENCH)
