@@ -15,6 +15,7 @@ from agents.inbox import Inbox, InputHandler
 from agents.letters import bared
 from agents.parking import expiry, release
 from agents.parking.bounds import BOUNDS, Bounds
+from agents.read_ahead import read_ahead
 from agents.routing import Routing
 from tables import application, lost_inputs
 from worker.domain.rejections import DeadLettered, DeadLetterReason
@@ -125,7 +126,7 @@ class Dispatch:
         """Process records in order, at least one. Returns how many. until: monotonic seconds."""
         batch, handlers, unit, clock = self._batch, self._handlers, self._batch.unit, time.monotonic
         taken = 0
-        for record in records:
+        for record, order in zip(records, read_ahead(batch, records), strict=True):
             if taken and clock() >= until:
                 break
             taken += 1
@@ -139,7 +140,10 @@ class Dispatch:
             if record.headers or batch.trace:  # most records belong to no trace
                 batch.follow(record)
             try:
-                handlers[record.topic](batch, record)
+                if order is not None:
+                    purchases.receive(batch, record, order)
+                else:
+                    handlers[record.topic](batch, record)
             except DeadLettered as error:
                 unit.at = record
                 batch.dead_letter(record, error)

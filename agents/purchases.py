@@ -51,7 +51,7 @@ def order(batch: Batch, source: InputRecord, forwarded: bool = False) -> None:
         forwarded: whether it came through the inbox, and so has the customer's key and partition.
     """
     completed = decode_order(source.content, source.headers, batch.routing.type_aliases)
-    _receive(batch, source, completed, forwarded)
+    receive(batch, source, completed, forwarded)
 
 
 def payment(batch: Batch, source: InputRecord, forwarded: bool = False) -> None:
@@ -66,19 +66,19 @@ def payment(batch: Batch, source: InputRecord, forwarded: bool = False) -> None:
         _check_time(source, completed)
         forward(batch, source, index, completed.order_id)
     else:
-        _receive(batch, source, completed, forwarded)
+        receive(batch, source, completed, forwarded)
 
 
 def joined(batch: Batch, source: InputRecord, customer_id: str) -> None:
     """Handle a payment whose customer was found through its order (agents.order_index). Raises DeadLettered."""
     completed = decode_payment(source.content, source.headers, customer_id, batch.routing.type_aliases)
-    _receive(batch, source, completed, forwarded=True)
+    receive(batch, source, completed, forwarded=True)
 
 
 def returned(batch: Batch, source: InputRecord, forwarded: bool = False) -> None:
     """Handle a record of order.returned; arguments and errors as in `order`."""
     sent_back = decode_return(source.content, source.headers, batch.routing.type_aliases)
-    _receive(batch, source, sent_back, forwarded)
+    receive(batch, source, sent_back, forwarded)
 
 
 def _check_time(source: InputRecord, purchase: Purchase) -> None:
@@ -86,7 +86,8 @@ def _check_time(source: InputRecord, purchase: Purchase) -> None:
         raise invalid("occurredOn", "more than 48 hours after its record's timestamp")
 
 
-def _receive(batch: Batch, source: InputRecord, purchase: Purchase, forwarded: bool) -> None:
+def receive(batch: Batch, source: InputRecord, purchase: Purchase, forwarded: bool = False) -> None:
+    """Handle a decoded record; arguments and errors as in `order`."""
     _check_time(source, purchase)
     if not forwarded and not at_home(batch, source, purchase.customer_id):
         return

@@ -1,6 +1,7 @@
 """customers: customerId -> CustomerRow (JSON). A row may exist before its customer is registered."""
 
 from collections import OrderedDict
+from collections.abc import Collection
 
 import msgspec
 
@@ -114,6 +115,12 @@ class CustomerRows:
             row = CustomerRow() if raw is None else decode(raw)
             self._cache.put(customer_id, row, len(raw or b""))
         return row
+
+    def read_ahead(self, customer_ids: Collection[str]) -> None:
+        """Look up together the rows of these customers that are not decoded."""
+        missing = [customer_id.encode() for customer_id in customer_ids if customer_id not in self._rows]
+        if missing:
+            self._unit.read_ahead(CUSTOMERS, missing)
 
     def changed(self, customer_id: str, row: CustomerRow) -> None:
         """Note that the row was changed in place."""

@@ -110,7 +110,7 @@ class CustomerLedger:
 
     def line(self, kind: str, line_id: str) -> LedgerLine | None:
         """The line of that kind and id, or None."""
-        raw = self._rows.get(LEDGER, _key(self._customer_id, kind, line_id))
+        raw = self._rows.get(LEDGER, key_of(self._customer_id, kind, line_id))
         return None if raw is None else decode(raw)
 
     def orders_before(self, end: int, first: int) -> Iterator[PastOrder]:
@@ -164,7 +164,7 @@ class CustomerLedger:
 
     def _entry(self, named: bytes) -> Entry:
         kind, line_id = named.decode().split("\0")[:2]
-        raw = self._rows.get(LEDGER, _key(self._customer_id, kind, line_id))
+        raw = self._rows.get(LEDGER, key_of(self._customer_id, kind, line_id))
         if raw is None:
             raise ValueError("an index names a ledger line that is missing")
         return kind, line_id, decode(raw)
@@ -176,12 +176,12 @@ class CustomerLedger:
             yield key[len(prefix) :], value
 
 
-def _key(customer_id: str, kind: str, line_id: str) -> bytes:
-    """The same key as `compound` returns, in half the time, because every order needs two."""
+def key_of(customer_id: str, kind: str, line_id: str) -> bytes:
+    """The key of a line: what `compound` returns, in half the time, because every order needs two."""
     return f"{customer_id}\0{kind}\0{line_id}".encode()
 
 
 def put(unit: Unit, customer_id: str, kind: str, line_id: str, line: LedgerLine) -> None:
     """Write a line."""
-    unit.put(LEDGER, _key(customer_id, kind, line_id), _encode(line))
+    unit.put(LEDGER, key_of(customer_id, kind, line_id), _encode(line))
     _index(unit.put_derived, customer_id, kind, line_id, line)

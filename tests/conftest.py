@@ -5,12 +5,17 @@ from urllib import request
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from api.dispatch import refuse_unreadable
 from worker.app import memory
 from worker.broker import BrokerError, EmbeddedKafka
 from worker.engine import patches
 from worker.engine.patches import assignor, guard, http_server
+
+# The first example waits for Hypothesis's table of characters, which takes seconds on a busy machine.
+settings.register_profile("patient", parent=settings.default, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 _TRIES = 3  # two sessions at once may be given the same free port
 

@@ -8,6 +8,7 @@ import json
 import random
 from collections import defaultdict
 from collections.abc import Callable
+from itertools import groupby
 from typing import Any
 
 from aiokafka.partitioner import murmur2
@@ -57,6 +58,7 @@ class World:
             False
         )  # whether the worker itself fails on it
         self.bare = False  # and on its dead letter
+        self.slice_records = 250
         self.committed: Callable[[Batch], None] = lambda batch: None  # called after each commit
         self._max_batch = max_batch
         self._process = Processor(
@@ -196,11 +198,14 @@ class World:
         records = self._take(partition)
         unit = Unit(partition, self.stores[partition], {MORE: self.more[partition]})
         work = self._process(unit)
-        for record in records:
-            if self.fails(record):
-                work.fail(record, "3 failures alone: LookupError", bare=self.bare)
+        for fails, group in groupby(records, self.fails):
+            together = list(group)
+            if fails:
+                for record in together:
+                    work.fail(record, "3 failures alone: LookupError", bare=self.bare)
             else:
-                work.take([record])
+                for start in range(0, len(together), self.slice_records):
+                    work.take(together[start : start + self.slice_records])
         committed = work.finish()
         for record in records:
             unit.put(POSITIONS, record.topic.encode(), b"%d" % (record.offset + 1))

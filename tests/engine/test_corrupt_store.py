@@ -81,7 +81,8 @@ def _is_served_right(folder: Path) -> bool:
         forwards = dict(opened.scan(_TABLE))
         backwards = dict(opened.before(_TABLE, b"", b"zzz"))
         singly = {key: opened.get(_TABLE, key) for key in rows}
-        return upto <= _ALL and forwards == backwards == rows == singly
+        together = dict(zip(rows, opened.get_many(_TABLE, list(rows)), strict=True))
+        return upto <= _ALL and forwards == backwards == rows == singly == together
     except StoreCorrupt:
         return True
     finally:

@@ -66,6 +66,8 @@ def test_both_stores_hold_what_a_dictionary_would_after_any_writes(
                     earlier = [row for row in wanted if row[0] < end]
                     assert list(store.before(table, prefix, end)) == earlier[::-1]
                 assert all(store.get(table, key) == value for key, value in model[table].items())
+                keys = [prefix, *model[table], prefix]
+                assert store.get_many(table, keys) == [model[table].get(key) for key in keys]
         rocks.release(())
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.wire.samples import ORDER, PAYMENT, RETURN, binary_headers, cloud_event
 from worker.domain.messages import OrderCompleted, OrderReturned, PaymentCompleted
 from worker.domain.rejections import DeadLettered, DeadLetterReason
-from worker.wire.inputs import NOT_KNOWN_YET, decode_order, decode_payment, decode_return
+from worker.wire.inputs import NOT_KNOWN_YET, decode_order, decode_orders, decode_payment, decode_return
 
 STRUCTURED = [("content-type", b"application/cloudevents+json; charset=utf-8")]
 NO_ID = {name: value for name, value in ORDER.items() if name != "eventId"}
@@ -352,3 +352,65 @@ def _decoded_or_dead(value: bytes) -> None:
             except DeadLettered:
                 continue
             assert isinstance(decoded, OrderCompleted | PaymentCompleted | OrderReturned)
+
+
+def _plain(n: int, **fields: Any) -> bytes:
+    return json.dumps(ORDER | {"orderId": f"o-{n}"} | fields).encode()
+
+
+def _alone(value: bytes) -> OrderCompleted | None:
+    try:
+        return decode_order(value, [])
+    except DeadLettered:
+        return None
+
+
+def test_plain_orders_are_read_together() -> None:
+    values = [_plain(n) for n in range(100)]
+    assert decode_orders(values) == [decode_order(value, []) for value in values]
+    assert decode_orders([]) == []
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        _plain(1) + _plain(2),
+        _plain(1) + b"\n" + _plain(2),
+        _plain(1) + b" ",
+        b" " + _plain(1),
+        _plain(1)[:-1],
+        _plain(1)[:-1] + b',"x":[{}',
+        _plain(1)[:-1] + b',"x":"}',
+        _plain(1) + b"}",
+        b"{" + _plain(1),
+        b"",
+        b"{}",
+        b"null",
+        _plain(1, specversion="1.0"),
+        _plain(1, customerId="Zo\u0007"),
+        _plain(1, occurredOn="yesterday"),
+        _plain(1, totalAmount={"amount": "-1", "currency": "USD"}),
+        _plain(1, more=json.loads("[" * 70 + "]" * 70)),
+        json.dumps(ORDER | {"customerId": "Zoë"}, ensure_ascii=False).encode(),
+    ],
+)
+def test_an_odd_value_among_orders_is_left_to_its_turn(odd: bytes) -> None:
+    values = [_plain(n) for n in range(40)]
+    values.insert(20, odd)
+    found = decode_orders(values)
+    assert found[20] is None
+    assert all(
+        order in (None, decode_order(value, [])) for value, order in zip(values, found, strict=True) if order
+    )
+    assert None not in found[32:], "those of another group are read"
+
+
+_ODD = st.sampled_from([b"{", b"}", b"[", b"]", b'"', b"\n", b",", b" ", b"\\", b"1", _plain(1)])
+
+
+@given(
+    st.lists(st.one_of(st.integers(0, 99).map(_plain), st.lists(_ODD, max_size=4).map(b"".join)), max_size=6)
+)
+def test_no_value_among_orders_is_read_as_another(values: list[bytes]) -> None:
+    for value, order in zip(values, decode_orders(values), strict=True):
+        assert order is None or order == _alone(value)

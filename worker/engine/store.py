@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import rocksdict
 import structlog
@@ -52,6 +52,9 @@ class Store(Protocol):
 
     def get(self, table: bytes, key: bytes) -> bytes | None:
         """The value of a key; None if there is none."""
+
+    def get_many(self, table: bytes, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The values of several keys, as `get` returns each."""
 
     def scan(self, table: bytes, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """(key, value) of every key that starts with prefix, ascending."""
@@ -97,6 +100,10 @@ class MemoryStore:
         """The value; None also if the table was never written."""
         rows = self._tables.get(table)
         return None if rows is None else rows.get(key)
+
+    def get_many(self, table: bytes, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The values, one by one."""
+        return [self.get(table, key) for key in keys]
 
     def scan(self, table: bytes, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Walk the table's sorted keys from the prefix on."""
@@ -183,6 +190,12 @@ class RocksStore:
         except Exception as error:  # rocksdict raises nothing more precise
             raise self._failure("read", error) from error
         return value
+
+    def get_many(self, table: bytes, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The values, found by one call. A corrupt block raises StoreCorrupt."""
+        with self._failing("read"):
+            values: Any = self._get([table + key for key in keys])
+        return list(values)
 
     def scan(self, table: bytes, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Walk the keys from the prefix on. A corrupt block raises StoreCorrupt, and does not end the walk silently."""

@@ -6,7 +6,7 @@ name its problem exactly. JSON types are strict. A dead letter's detail names a 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -102,11 +102,13 @@ class _PlainReturn(OrderReturnedEvent, frozen=True, rename="camel"):
 NOT_KNOWN_YET = ""
 """The customerId of a payment whose order is not found yet. No valid id is empty."""
 
-_read_order = msgspec.json.Decoder(_PlainOrder).decode
+_ORDERS = msgspec.json.Decoder(_PlainOrder)
+_read_order, _read_orders = _ORDERS.decode, _ORDERS.decode_lines
 _read_payment = msgspec.json.Decoder(_PlainPayment).decode
 _read_return = msgspec.json.Decoder(_PlainReturn).decode
 _read_string = msgspec.json.Decoder(str).decode
 _read_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+_READ_TOGETHER = 32
 _QUOTE = ord('"')
 _LONGEST_CENTS = len('"123456789012345.00"')
 _NUMBER_STARTS = b"-0123456789"
@@ -129,6 +131,57 @@ def decode_order(value: bytes, headers: Headers, aliases: TypeAliases | None = N
     order = _read_plain(value, headers, _read_order)
     if order is None:
         order = _read_carefully(value, headers, "OrderCompletedEvent", aliases, _read_order)
+    return _completed(order)
+
+
+def decode_orders(values: Sequence[bytes]) -> list[OrderCompleted | None]:
+    """The orders in plain JSON values of records without headers. It takes less time than `decode_order` for each.
+
+    Returns:
+        For each value its order. None if `decode_order` has to read the value: it is no plain order, or one of those
+        that were read with it is none.
+    """
+    found: list[OrderCompleted | None] = []
+    for start in range(0, len(values), _READ_TOGETHER):
+        found += _read_together(values[start : start + _READ_TOGETHER])
+    return found
+
+
+def _read_together(values: Sequence[bytes]) -> Sequence[OrderCompleted | None]:
+    lines = b"\n".join(values)
+    if not _is_line_each(values, lines):
+        return [None] * len(values)
+    try:
+        orders = _read_orders(lines)
+    except (msgspec.DecodeError, RecursionError):
+        return [None] * len(values)
+    if len(orders) != len(values):  # some value holds two objects
+        return [None] * len(values)
+    return [_completed_if_plain(order) for order in orders]
+
+
+def _is_line_each(values: Sequence[bytes], lines: bytes) -> bool:
+    """Whether the values, joined by newlines, can be read as lines of one object each.
+
+    Each value has to begin with a brace, end with one, and hold no newline. So no object goes on in the next value.
+    """
+    between = len(values) - 1
+    if lines[:1] != b"{" or lines[-1:] != b"}" or not lines.isascii():
+        return False
+    if lines.count(b"\n") != between or lines.count(b"}\n{") != between:
+        return False
+    return all(value.count(b"{") + value.count(b"[") <= MAX_DEPTH for value in values)
+
+
+def _completed_if_plain(order: _PlainOrder) -> OrderCompleted | None:
+    try:
+        return _completed(order) if order.specversion is UNSET else None
+    except DeadLettered:
+        return None
+
+
+def _completed(order: _PlainOrder) -> OrderCompleted:
+    """The order that was read. Raises DeadLettered."""
     event_id, order_id, customer_id = order.event_id, order.order_id, order.customer_id
     if not f"{event_id}{order_id}{customer_id}".isprintable():
         _check_ids(order, ("event_id", "order_id", "customer_id"))
