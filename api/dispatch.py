@@ -26,7 +26,7 @@ import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from api.auth import Check
+from api.auth import Access, Check
 from api.endpoints import Operation
 from api.problems import Problem, invalid, of_http_exception
 from api.request import CORRELATION, CORRELATION_KEY, Call, Context, check_expectation, correlation_id
@@ -164,6 +164,8 @@ def _enter(
 ) -> Awaitable[web.StreamResponse]:
     given = request.headers.getall(hdrs.AUTHORIZATION, ())
     principal = context.authenticator.admit(operation.access, given, ids.get("customerId"))
+    if operation.access is not Access.OPEN:  # a probe or a scrape does not mind to wait
+        context.gateway.somebody_waits()
     for name, value in ids.items():
         if fault_of_id(value) is not None:
             raise invalid((name, "invalid"))

@@ -104,6 +104,9 @@ class Gateway(Protocol):
         Raises NotOwned.
         """
 
+    def somebody_waits(self) -> None:
+        """Note that a client waits for an answer. For a second, orders are processed in smaller pieces."""
+
     def readiness(self) -> Readiness:
         """Ready means that partitions are assigned and restored, and that the lag is below its limit."""
 

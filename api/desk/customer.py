@@ -1,7 +1,7 @@
 """The page of one customer: who they are, why they have their level and points, and what can be done."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -76,7 +76,11 @@ async def submit(visit: Visit) -> web.Response:
     if command == ERASURE and _first(sent, TYPED_ID).strip() != visit.call.customer_id:
         wrong = Problem(RejectionCode.VALIDATION_FAILED, errors=[(TYPED_ID, "not_the_id")])
         return await _page(visit, Refusal(command, sent, wrong))
-    answer = await _send(visit, operation, command, sent)
+    try:
+        ids, body = body_of(command, operation, sent)
+    except Problem as problem:
+        return await _again(visit, Refusal(command, sent, problem))
+    answer = await _send(visit, operation, sent, ids, body)
     if answer.status >= 400:
         return await _again(visit, Refusal(command, sent, answer.problem()))
     return see_other(_after(visit, command, answer))
@@ -92,11 +96,12 @@ def _check_scope(visit: Visit, operation: Operation) -> None:
         raise Problem("FORBIDDEN", f"The token lacks the scope {operation.access}.")
 
 
-async def _send(visit: Visit, operation: Operation, command: str, sent: Values) -> Answer:
+async def _send(
+    visit: Visit, operation: Operation, sent: Values, ids: Mapping[str, str], body: Mapping[str, Any] | None
+) -> Answer:
     key = _first(sent, FORM_KEY)
     if not 0 < len(key) <= _MOST_KEY_CHARS or not _VISIBLE.issuperset(key):
         raise Problem("FORBIDDEN", "The form has no key. Load the page again.")
-    ids, body = body_of(command, operation, sent)
     version = _first(sent, FORM_VERSION)
     return await visit.send(
         operation,
@@ -176,10 +181,13 @@ async def _answers(visit: Visit, *asked: Callable[[], Awaitable[Answer]]) -> Seq
 
 
 def _mark(forms: dict[str, list[Form]], refusal: Refusal) -> bool:
-    """Put what was sent and the errors into the form that was refused. Returns whether the page still has that form."""
+    """Put what was sent and the errors into the form that was refused. Returns whether the page still has that form.
+
+    A form into which the id was typed has no mark, and comes after those that have one.
+    """
     made = forms[refusal.command]
     for at, form in enumerate(made):
-        if form.mark == refusal.mark:
+        if form.mark in (refusal.mark, ""):
             made[at] = refused(form, refusal)
             return True
     return False

@@ -18,7 +18,7 @@ from api.auth import Access
 from api.desk.words import grouped, title
 from api.endpoints import Operation
 from api.problems import Problem, invalid
-from api.views import CustomerView, DeliveryAddressView, PaymentMethodView, RewardPointsView
+from api.views import LEDGER_LINES, CustomerView, DeliveryAddressView, PaymentMethodView, RewardPointsView
 from worker.domain.rejections import RejectionCode
 from worker.domain.values import (
     LEVELS,
@@ -96,7 +96,7 @@ class Form(msgspec.Struct, frozen=True):
 
     @property
     def mark(self) -> str:
-        """The id of what it is about, which tells forms of one command apart; empty where there is one form."""
+        """The id of what it is about, which tells forms of one command apart; empty where it is typed or not needed."""
         return next((field.value for field in self.fields if field.kind == "hidden"), "")
 
 
@@ -324,7 +324,9 @@ def _redeem(shown: Shown) -> list[Form]:
 
 
 def _cancel(shown: Shown) -> list[Form]:
-    restored = {line.redemption_id for line in shown.points.ledger if line.type == "RESTORE"}
+    lines = shown.points.ledger
+    restored = {line.redemption_id for line in lines if line.type == "RESTORE"}
+    older = [_cancel_older()] if len(lines) >= LEDGER_LINES else []
     return [
         Form(
             "CancelRedemption",
@@ -333,9 +335,18 @@ def _cancel(shown: Shown) -> list[Form]:
             "Cancel redemption",
             _fields("CancelRedemption", {"redemptionId": [line.redemption_id]}),
         )
-        for line in shown.points.ledger
+        for line in lines
         if line.type == "REDEEM" and line.redemption_id is not None and line.redemption_id not in restored
-    ]
+    ] + older
+
+
+def _cancel_older() -> Form:
+    """The form for a redemption that is not among the lines of the page."""
+    redemption_id = Field("redemptionId", "Redemption id", needed=True, hint="As the timeline shows it.")
+    says = "Gives all points of the redemption back, once. They pay a debt first."
+    return Form(
+        "CancelRedemption", "Cancel an older redemption", says, "Cancel redemption", (redemption_id, _REASON)
+    )
 
 
 def _adjust(shown: Shown) -> list[Form]:
@@ -458,6 +469,7 @@ _FIELDS_OF_CODE: Mapping[str, tuple[str, ...]] = {
     RejectionCode.STATUS_TRANSITION_NOT_ALLOWED: ("newStatus",),
     RejectionCode.MEMBERSHIP_DOWNGRADE_NOT_ALLOWED: ("newLevel",),
     RejectionCode.IDEMPOTENCY_CONFLICT: ("redemptionId", "adjustmentId"),
+    RejectionCode.REDEMPTION_NOT_FOUND: ("redemptionId",),
 }
 _AT_FIELD: Mapping[str, str] = {
     RejectionCode.INSUFFICIENT_POINTS: "The balance has fewer points.",
@@ -465,6 +477,7 @@ _AT_FIELD: Mapping[str, str] = {
     RejectionCode.STATUS_TRANSITION_NOT_ALLOWED: "The status cannot change to this one.",
     RejectionCode.MEMBERSHIP_DOWNGRADE_NOT_ALLOWED: "A level never falls.",
     RejectionCode.IDEMPOTENCY_CONFLICT: "This id stands for something else already. Use another one.",
+    RejectionCode.REDEMPTION_NOT_FOUND: "The customer has no redemption with this id.",
 }
 _REFUSALS: Mapping[str, str] = {
     RejectionCode.CUSTOMER_NOT_ACTIVE: "The customer is not active. Only an active customer can redeem points.",

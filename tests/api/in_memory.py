@@ -158,6 +158,7 @@ class InMemoryGateway:
         self.url = url
         self.ready = Readiness(True, ())
         self.can_send = True
+        self.heard = 0  # how often it was told that somebody waits
         self.letters = world.letters
         self._board = a_board()
         self._viewers: list[asyncio.Future[Board | None]] = []
@@ -169,6 +170,9 @@ class InMemoryGateway:
 
     def partition_of(self, key: str) -> int:
         return int(murmur2(key.encode()) & 0x7FFFFFFF) % PARTITIONS
+
+    def somebody_waits(self) -> None:
+        self.heard += 1
 
     def holds(self, partition: int) -> bool:
         return self.world.owners.get(partition) is self

@@ -140,6 +140,10 @@ class Engine:
         partition.expected[topic] = records[-1].offset + 1
         partition.put(topic, records)
 
+    def somebody_waits(self) -> None:
+        """Note that a client waits for an answer, so that batches are smaller for a while (worker.engine.turns)."""
+        self._turns.hear()
+
     def has_room(self, topic: str, number: int) -> bool:
         """Whether to fetch more of that partition now. A full partition does not hold up the others."""
         partition = self.takeover.partitions.get(number)

@@ -7,6 +7,7 @@ import pytest
 
 from api.desk.forms import COMMANDS
 from api.limits import Limits
+from api.views import LEDGER_LINES
 from tests.api.conftest import CUSTOMERS, Client, Serve, registered
 from tests.api.desk.conftest import Known
 from tests.api.desk.visitor import Answer, Page, Values, Visitor
@@ -302,6 +303,24 @@ async def test_a_cancelled_redemption_is_not_offered_again(visitor: Visitor, ann
     assert ann.world.customers[ann.id].points == 150
 
 
+async def test_an_older_redemption_is_cancelled_by_its_id(visitor: Visitor, ann: Known) -> None:
+    assert len((await visitor.show(ann.path)).forms_of("CancelRedemption")) == 1, "all lines are shown"
+    for number in range(LEDGER_LINES):
+        await visitor.give(ann.path, "RedeemPoints", points="1", reason="x", redemptionId=f"r-{number}")
+    *shown, form = (await visitor.show(ann.path)).forms_of("CancelRedemption")
+    assert [each["redemptionId"].value for each in shown] == [f"r-{n}" for n in reversed(range(LEDGER_LINES))]
+    for typed, fault in (("", "Fill this in."), ("none", "The customer has no redemption with this id.")):
+        answer = await visitor.submit(form, redemptionId=typed, reason="order failed")
+        assert answer.status == 422
+        form = answer.page.forms_of("CancelRedemption")[-1]
+        assert form["redemptionId"].value == typed
+        assert answer.page.error_of(form, "redemptionId") == fault
+    before = ann.world.customers[ann.id].points
+    answer = await visitor.submit(form, redemptionId="r 1/\u00fc", reason="order failed")
+    assert answer.status == 303
+    assert ann.world.customers[ann.id].points == before + 20
+
+
 async def test_what_makes_no_sense_is_not_offered(visitor: Visitor, client: Client, world: World) -> None:
     customer_id = await registered(client)
     world.order(customer_id, "o-1", 600_000)  # PLATINUM
@@ -324,7 +343,7 @@ async def test_a_form_without_its_id_is_no_failure_of_the_worker(visitor: Visito
             [(name, "" if name == hidden else value) for name, value in form.filled()],
         ):
             answer = await visitor.post(form.action, fields)
-            assert answer.status == 400, answer.page.text
+            assert answer.status == 422, answer.page.text
     assert ann.commands() == []
 
 

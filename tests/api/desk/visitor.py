@@ -171,6 +171,10 @@ class Page(HTMLParser):
         assert fit, f"no form with {wanted}; there are {[form.attributes for form in self.forms]}"
         return fit[at]
 
+    def forms_of(self, command: str) -> "list[HtmlForm]":
+        """All forms of that command."""
+        return [form for form in self.forms if form.attributes.get("data-command") == command]
+
     def error_of(self, form: HtmlForm, name: str) -> str | None:
         """The error that describes a field; None if the field is not marked as invalid."""
         marked = form[name].attributes
