@@ -15,7 +15,7 @@ from worker.engine.exits import ExitCode
 from worker.engine.restore import Reader
 
 Ends = list[ExitCode]
-WITHIN_S = 0.3
+WITHIN_S = 1.2
 
 
 async def forever(*_: Any, **__: Any) -> Any:
