@@ -165,7 +165,7 @@ def _enter(
     given = request.headers.getall(hdrs.AUTHORIZATION, ())
     principal = context.authenticator.admit(operation.access, given, ids.get("customerId"))
     if operation.access is not Access.OPEN:  # a probe or a scrape does not mind to wait
-        context.gateway.somebody_waits()
+        context.gateway.somebody_reads()
     for name, value in ids.items():
         if fault_of_id(value) is not None:
             raise invalid((name, "invalid"))

@@ -104,8 +104,8 @@ class Gateway(Protocol):
         Raises NotOwned.
         """
 
-    def somebody_waits(self) -> None:
-        """Note that a client waits for an answer. For a second, orders are processed in smaller pieces."""
+    def somebody_reads(self) -> None:
+        """Note that a client waits for what it reads. For a second, batches yield to it more often."""
 
     def readiness(self) -> Readiness:
         """Ready means that partitions are assigned and restored, and that the lag is below its limit."""

@@ -158,7 +158,7 @@ class InMemoryGateway:
         self.url = url
         self.ready = Readiness(True, ())
         self.can_send = True
-        self.heard = 0  # how often it was told that somebody waits
+        self.heard = 0  # how often it was told that somebody reads
         self.letters = world.letters
         self._board = a_board()
         self._viewers: list[asyncio.Future[Board | None]] = []
@@ -171,7 +171,7 @@ class InMemoryGateway:
     def partition_of(self, key: str) -> int:
         return int(murmur2(key.encode()) & 0x7FFFFFFF) % PARTITIONS
 
-    def somebody_waits(self) -> None:
+    def somebody_reads(self) -> None:
         self.heard += 1
 
     def holds(self, partition: int) -> bool:

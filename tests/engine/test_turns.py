@@ -222,6 +222,20 @@ async def test_a_batch_lets_others_on_after_every_slice(worker):
     assert [number for number, _ in w.begun] == [1]
 
 
+async def test_a_slice_is_shorter_while_somebody_waits_and_shortest_while_somebody_reads():
+    turns = Turns(2, 2_000)
+    sizes = [turns.slice_records]
+    turns.hear()
+    sizes.append(turns.slice_records)
+    turns.read()
+    sizes.append(turns.slice_records)
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(set(sizes)) == 3
+    reading = Turns(2, 2_000)
+    reading.read()
+    assert reading.max_records == 2_000, "orders do not go slower because somebody reads"
+
+
 async def test_a_command_that_comes_during_a_batch_is_taken_into_it_and_ends_it(worker):
     w = worker(PACE._replace(small_records=1_000))
     await begin_large_batch(w)

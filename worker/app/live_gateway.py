@@ -223,9 +223,9 @@ class LiveGateway:
         self._rows(customer_id)
         return self._awaited.expect(customer_id, command_id)
 
-    def somebody_waits(self) -> None:
-        """Let batches hold the event loop for shorter times. Implements Gateway."""
-        self._engine.somebody_waits()
+    def somebody_reads(self) -> None:
+        """Let batches yield more often. Implements Gateway."""
+        self._engine.somebody_reads()
 
     def readiness(self) -> Readiness:
         """Whether the assigned partitions are processed, with all reasons if they are not. Implements Gateway.

@@ -140,9 +140,9 @@ class Engine:
         partition.expected[topic] = records[-1].offset + 1
         partition.put(topic, records)
 
-    def somebody_waits(self) -> None:
-        """Note that a client waits for an answer, so that batches are smaller for a while (worker.engine.turns)."""
-        self._turns.hear()
+    def somebody_reads(self) -> None:
+        """Note that a client waits for what it reads. For a second, batches yield more often (worker.engine.turns)."""
+        self._turns.read()
 
     def has_room(self, topic: str, number: int) -> bool:
         """Whether to fetch more of that partition now. A full partition does not hold up the others."""

@@ -1,7 +1,8 @@
 """Turns: large batches of all partitions share one thread, so only a few of them are in progress at a time.
 
-While a client waits for an answer, large batches run one at a time, are smaller and yield more often. An answer takes
-one small transaction, or up to three if an email is claimed on another partition. Each waits for the thread at each step.
+While a client waits for a command's result, large batches run one at a time, are smaller and yield more often. A result
+takes one small transaction, or up to three if an email is claimed on another partition. Each waits for the thread at each
+step. A client that reads waits for no transaction. So while one does, large batches only yield more often.
 """
 
 import asyncio
@@ -10,8 +11,8 @@ from collections import deque
 
 _HEARD_S = 1.0
 _SMALLER = 3
-_SLICE_RECORDS = 250
-_SHORT_SLICE_RECORDS = 25
+# Records of a slice: while nobody waits, while somebody waits for a result, and while somebody waits for a page.
+_SLICE_RECORDS, _SLICE_FOR_RESULT, _SLICE_FOR_READ = 250, 25, 12
 
 
 class Turns:
@@ -27,11 +28,15 @@ class Turns:
         self._max_records = max_records
         self._asked: deque[asyncio.Future[None]] = deque()
         self._taken = 0
-        self._heard_at = float("-inf")
+        self._heard_at = self._read_at = float("-inf")
 
     def hear(self) -> None:
-        """Note that a client waits for an answer."""
+        """Note that a client waits for a command's result."""
         self._heard_at = time.monotonic()
+
+    def read(self) -> None:
+        """Note that a client waits for what it reads."""
+        self._read_at = time.monotonic()
 
     @property
     def max_records(self) -> int:
@@ -41,7 +46,9 @@ class Turns:
     @property
     def slice_records(self) -> int:
         """After how many records a batch yields now."""
-        return _SHORT_SLICE_RECORDS if self._somebody_waits else _SLICE_RECORDS
+        if time.monotonic() - self._read_at < _HEARD_S:
+            return _SLICE_FOR_READ
+        return _SLICE_FOR_RESULT if self._somebody_waits else _SLICE_RECORDS
 
     def ask(self) -> "asyncio.Future[None]":
         """Request a turn. It is granted when the future is done. Call `end` for it in any case."""
