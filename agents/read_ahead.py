@@ -42,11 +42,12 @@ def read_ahead(batch: Batch, records: Sequence[InputRecord]) -> Iterable[OrderCo
     read: list[OrderCompleted | None] = [None] * len(records)
     for place, order in zip(places, decode_orders(values), strict=True):
         read[place] = order
-    _look_up(batch, [order for order in read if order is not None])
+    look_up(batch, [order for order in read if order is not None])
     return read
 
 
-def _look_up(batch: Batch, orders: Sequence[OrderCompleted]) -> None:
+def look_up(batch: Batch, orders: Sequence[OrderCompleted]) -> None:
+    """Read the rows of the orders that the batch has not read yet: their customers and their ledger lines."""
     if orders:
         batch.customers.read_ahead({order.customer_id for order in orders})
         lines = [key_of(order.customer_id, ORDER, order.order_id) for order in orders]

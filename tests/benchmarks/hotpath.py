@@ -22,6 +22,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 import agents.batch
 import agents.purchases
+import agents.read_ahead
 from agents.processor import Processor
 from agents.routing import Routing
 from tables.customers import CUSTOMERS, CustomerRows
@@ -36,15 +37,16 @@ from worker.engine.unit import NO_HEADERS, InputRecord, Outgoing, Unit
 from worker.kafka.topics import Catalogue
 
 PARTITIONS = 8
-BATCH_RECORDS = 2_000
+BATCH_RECORDS, SLICE_RECORDS = 2_000, 250
 AFTER_ALL_ORDERS = (
     4_102_444_800_000  # the records' time, ms since 1970; an order later than its record would be invalid
 )
 
 PARTS: Mapping[str, tuple[Any, str]] = {
-    "read the order": (agents.purchases, "decode_order"),
+    "read the order": (agents.read_ahead, "decode_orders"),
+    "look up its rows": (agents.read_ahead, "look_up"),
     "decide": (agents.purchases, "decide_order"),
-    "of it: look up its ledger line": (CustomerLedger, "line"),
+    "of it: find its ledger line": (CustomerLedger, "line"),
     "apply its events": (agents.batch, "apply"),
     "its ledger line": (agents.batch, "ledger_lines"),
     "events to JSON": (agents.batch, "encode_events"),
@@ -94,7 +96,8 @@ class Bench:
         began = time.perf_counter()
         unit = Unit(number, store, self._carried[number])
         work = self._process(unit)
-        work.take(records)
+        for start in range(0, len(records), SLICE_RECORDS):
+            work.take(records[start : start + SLICE_RECORDS])
         taken = time.perf_counter()
         work.finish()
         finished = time.perf_counter()
