@@ -7,7 +7,7 @@ It has two indexes:
   an earlier version of the program wrote do not know their version, and are not in it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from heapq import merge
 from itertools import islice
 
@@ -61,30 +61,33 @@ def _version_key(customer_id: str, part: str, version: int) -> bytes:
 
 def _derive(key: bytes, value: bytes) -> list[tuple[Table, bytes, bytes]]:
     """The rows of the indexes for a stored line."""
-    found: list[tuple[Table, bytes, bytes]] = []
-    customer_id, kind, line_id = parts(key)
-    _index(lambda *row: found.append(row), customer_id, kind, line_id, decode(value))
-    return found
+    customer, named = key.split(b"\0", 1)
+    return _indexed(customer.decode(), named, decode(value))
 
 
-def _index(
-    put: Callable[[Table, bytes, bytes], None], customer_id: str, kind: str, line_id: str, line: LedgerLine
-) -> None:
-    """Call put with each row of the indexes for a line. A row holds kind and id of the line, of an order its amount too.
+def _indexed(customer_id: str, named: bytes, line: LedgerLine) -> list[tuple[Table, bytes, bytes]]:
+    """The rows of the indexes for a line.
 
-    With the amount, the orders of a day are read without a look-up of each line.
+    A row holds kind and id of the line, and of an order its amount too. So the orders of a day are read without a look-up
+    of each line.
+
+    Args:
+        customer_id: the customer.
+        named: kind and id of the line, as in its key.
+        line: the line.
     """
-    named = f"{kind}\0{line_id}".encode()
-    if kind == ORDER:
+    found: list[tuple[Table, bytes, bytes]] = []
+    if named.startswith(_ORDER):
         amount = f"\0{line.amount}\0{line.currency}".encode()
-        put(LEDGER_INDEX, _index_key(customer_id, line), named + amount)
+        found.append((LEDGER_INDEX, _index_key(customer_id, line), named + amount))
     elif line.points:
-        put(LEDGER_INDEX, _index_key(customer_id, line), named)
+        found.append((LEDGER_INDEX, _index_key(customer_id, line), named))
     change = line.change
     if change is not None:
-        put(LEDGER_VERSIONS, _version_key(customer_id, _ALL, change.version), named)
+        found.append((LEDGER_VERSIONS, _version_key(customer_id, _ALL, change.version), named))
         if change.details is not None and change.details.upgrade is not None:
-            put(LEDGER_VERSIONS, _version_key(customer_id, _LEVELS, change.version), named)
+            found.append((LEDGER_VERSIONS, _version_key(customer_id, _LEVELS, change.version), named))
+    return found
 
 
 def _past_order(occurred_at: int, named: bytes) -> PastOrder:
@@ -183,5 +186,7 @@ def key_of(customer_id: str, kind: str, line_id: str) -> bytes:
 
 def put(unit: Unit, customer_id: str, kind: str, line_id: str, line: LedgerLine) -> None:
     """Write a line."""
-    unit.put(LEDGER, key_of(customer_id, kind, line_id), _encode(line))
-    _index(unit.put_derived, customer_id, kind, line_id, line)
+    key = key_of(customer_id, kind, line_id)
+    unit.put(LEDGER, key, _encode(line))
+    for index, row, value in _indexed(customer_id, key[key.index(0) + 1 :], line):
+        unit.put_derived(index, row, value)

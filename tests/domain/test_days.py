@@ -42,9 +42,24 @@ class DaysAsDictionary(RuleBasedStateMachine):
             amount for day, amount in self.model.items() if first <= day <= last
         )
 
+    @rule(day=day_numbers)
+    def mark(self, day: int) -> None:
+        self.days.mark(day)
+
+    @rule(after=some.integers(-5, 100), days=some.integers(0, 100))
+    def between_after_the_mark(self, after: int, days: int) -> None:
+        self.between(self.days.marked + after, days)
+
     @rule()
     def store(self) -> None:
         self.days = stored_again(self.days)
+
+    @invariant()
+    def is_marked_as_the_text_says(self) -> None:
+        if self.days.mark_at >= 0:
+            again = Days.of(self.model)
+            again.mark(self.days.marked)
+            assert (self.days.mark_day, self.days.mark_at) == (again.mark_day, again.mark_at)
 
     @invariant()
     def same(self) -> None:
@@ -79,4 +94,25 @@ def test_what_was_made_of_a_dictionary_is_that_dictionary(of):
 
 def test_the_days_before_the_latest_are_text():
     days = Days.of({100: 5, 103: 7, 104: 9})
-    assert msgspec.json.encode(days) == b'[100,104,9,"5,3,7,1,"]'
+    assert msgspec.json.encode(days) == b'[100,104,9,"5,3,7,1,",0,0,-1]'
+    days.mark(102)
+    assert msgspec.json.encode(days) == b'[100,104,9,"5,3,7,1,",102,103,4]'
+
+
+def test_days_that_an_earlier_release_stored_are_read_and_have_no_mark():
+    days = msgspec.json.decode(b'[100,104,9,"5,3,7,1,"]', type=Days)
+    assert (days, days.mark_at) == (Days.of({100: 5, 103: 7, 104: 9}), -1)
+
+
+def test_the_days_after_the_mark_are_read_without_the_later_ones(monkeypatch: pytest.MonkeyPatch):
+    days = Days.of(dict.fromkeys(range(20_000, 21_000), 3))
+    days.mark(20_500)
+    monkeypatch.setattr(Days, "_cut", None)
+    assert days.between(20_500, 20_503) == 12
+    days.mark(20_504)
+    assert days.between(20_504, 20_504) == 3
+    assert days.take_before(20_100) == dict.fromkeys(range(20_000, 20_100), 3)
+    days.add(21_000, 5)
+    assert days.between(20_504, 20_505) == 6
+    with pytest.raises(TypeError):
+        days.between(20_503, 20_504)

@@ -227,6 +227,20 @@ def test_days_as_an_earlier_version_stored_them_are_as_right():
 
 
 @pytest.mark.parametrize(
+    "mark", [(20_091, 20_240, 10), (20_240, 20_240, 10), (20_090, 20_090, 0), (0, 0, -1)]
+)
+def test_a_mark_in_the_days_is_as_right(mark):
+    assert verify(EVENTS, with_days([*DAYS, *mark])).differences == []
+
+
+@pytest.mark.parametrize(
+    "mark", [(20_091, 20_241, 10), (20_091, 20_240, 9), (20_090, 20_240, 10), (20_091, 20_240, 12)]
+)
+def test_a_mark_that_is_off_is_a_difference(mark):
+    assert verify(EVENTS, with_days([*DAYS, *mark])).differences != []
+
+
+@pytest.mark.parametrize(
     "days",
     [
         [20_090, 20_455, 999, "49999,150,2,214,950000,1,"],

@@ -108,8 +108,8 @@ def test_every_altered_figure_of_what_was_converted_is_found(tmp_path, field):
     tables = next(tables for tables in observed.tables if b"c1" in tables["customers"])
     row: Any = json.loads(tables["customers"][b"c1"])
     spent = row["customer"]["converted"]["USD"]
-    first, last, amount, before = spent["days"]
-    spent[field] = [first, last, amount + 1, before] if field == "days" else 7
+    first, last, amount, *more = spent["days"]
+    spent[field] = [first, last, amount + 1, *more] if field == "days" else 7
     tables["customers"][b"c1"] = json.dumps(row).encode()
     assert any("converted.USD" in each for each in observed.differences())
 

@@ -169,9 +169,9 @@ def _spending_updated(customer: Customer, event: CustomerSpendingUpdated) -> Non
     customer.order_count += 1
     spending.total = event.total_spending + event.returned_total
     spending.annual = event.annual_spending + event.returned_annual
-    spending.annual_day = last_day
     if event.recent:
         spending.days.add(day, event.amount)
+    _end_year(spending, last_day)
     if event.converted is not None:
         _converted(customer, event.converted, day, last_day, recent=event.recent)
 
@@ -181,9 +181,16 @@ def _converted(customer: Customer, converted: Converted, day: int, last_day: int
     spending = customer.converted.setdefault(converted.currency, Spending())
     spending.total = converted.total
     spending.annual = converted.annual
-    spending.annual_day = last_day
     if recent:
         spending.days.add(day, converted.amount)
+    _end_year(spending, last_day)
+
+
+def _end_year(spending: Spending, day: int) -> None:
+    """Let the year of `annual` end on this day. The days that leave it next are then read without the later ones."""
+    if day != spending.annual_day or spending.days.mark_at < 0:
+        spending.annual_day = day
+        spending.days.mark(day - ANNUAL_DAYS + 1)
 
 
 def _latest_order(customer: Customer, event: CustomerSpendingUpdated) -> None:
@@ -195,11 +202,11 @@ def _latest_order(customer: Customer, event: CustomerSpendingUpdated) -> None:
     for other, spending in customer.spending.items():
         if other != event.currency:
             spending.annual = annual_at(spending, day)
-            spending.annual_day = day
+            _end_year(spending, day)
         _drop_returned(spending, day)
     for spending in customer.converted.values():
         spending.annual = annual_at(spending, day)
-        spending.annual_day = day
+        _end_year(spending, day)
         _drop_returned(spending, day)
 
 

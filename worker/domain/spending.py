@@ -26,6 +26,7 @@ EVER = -26_000  # a day before 1900; worker.wire.times refuses earlier times
 ANNUAL_DAYS = 365  # both ends included
 LATE_DAYS = 3 * 365 + 1  # three years, one of them a leap year
 RECENT_DAYS = LATE_DAYS + ANNUAL_DAYS - 1
+_VIP_MOVED = (CustomerVipUpgraded, VipMovedBack)  # after these the row may keep fewer days
 
 
 def total_spending(customer: Customer, currency: str) -> int:
@@ -167,7 +168,7 @@ def take_old_days(customer: Customer, events: Sequence[Event]) -> list[OldDays]:
     Returns:
         The amounts to add to the rows of single days.
     """
-    first, moved_vip = events[0], isinstance(events[-1], CustomerVipUpgraded | VipMovedBack)
+    first, moved_vip = events[0], isinstance(events[-1], _VIP_MOVED)
     taken = []
     if isinstance(first, CustomerSpendingUpdated):
         if not first.recent:

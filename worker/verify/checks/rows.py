@@ -248,16 +248,19 @@ def _differing_spending(
 def _decoded_days(stored: Any) -> dict[int, int]:
     """Decode the days in a row, as day number -> minor units.
 
-    The stored list is [first day, last day, amount of the last day, text]. For each earlier day, the text has the
-    amount and the number of days until the next. An earlier version stored an object.
+    The stored list is [first day, last day, amount of the last day, text, and maybe a mark]. For each earlier day, the
+    text has the amount and the number of days until the next. The mark is [a day, a day of the list, where its amount
+    begins in the text, or -1 without a mark]. All days before the second are before the first.
+    An earlier version stored an object.
 
     Raises:
-        ValueError: the days do not end with the last day.
+        ValueError: the days do not end with the last day, or the mark is wrong.
     """
     if isinstance(stored, dict):
         return {int(day): amount for day, amount in stored.items()}
-    day, last, amount, before = stored
+    day, last, amount, before, *mark = stored
     days = {}
+    _check_mark(day, before, *mark)
     numbers = [int(number) for number in before.split(",")[:-1]]
     for spent, gap in zip(numbers[::2], numbers[1::2], strict=True):
         days[day] = spent
@@ -265,6 +268,17 @@ def _decoded_days(stored: Any) -> dict[int, int]:
     if day != last:
         raise ValueError(f"the days end with {day}, not {last}")
     return {**days, last: amount}
+
+
+def _check_mark(first: int, before: str, marked: int = 0, day: int = 0, at: int = -1) -> None:
+    """Raise ValueError if the mark of days is wrong. Arguments as they are stored."""
+    if at < 0:
+        return
+    *numbers, rest = before[:at].split(",")
+    gaps = [int(number) for number in numbers[1::2]]
+    is_between = not rest and len(numbers) % 2 == 0
+    if not is_between or day != first + sum(gaps) or (gaps and day - gaps[-1] >= marked):
+        raise ValueError("the mark of the days is wrong")
 
 
 def _differing_returned(
