@@ -1,6 +1,6 @@
 """Turns: large batches of all partitions share one thread, so only a few of them are in progress at a time.
 
-While a client waits for a command's result, large batches run one at a time, are smaller and yield more often. A result
+While a client waits for a result, large batches run one at a time, are smaller and yield more often. A result
 takes one small transaction, or up to three if an email is claimed on another partition. Each waits for the thread at each
 step. A client that reads waits for no transaction. So while one does, large batches only yield more often.
 """

@@ -249,9 +249,9 @@ def _decoded_days(stored: Any) -> dict[int, int]:
     """Decode the days in a row, as day number -> minor units.
 
     The stored list is [first day, last day, amount of the last day, text, and maybe a mark]. For each earlier day, the
-    text has the amount and the number of days until the next. The mark is [a day, a day of the list, where its amount
-    begins in the text, or -1 without a mark]. All days before the second are before the first.
-    An earlier version stored an object.
+    text has the amount and the number of days until the next. A mark adds three numbers: a day, a day of the list, and
+    where the amount of that day begins in the text. It begins at -1 without a mark. All earlier days are before the first
+    number. An earlier version stored an object.
 
     Raises:
         ValueError: the days do not end with the last day, or the mark is wrong.
