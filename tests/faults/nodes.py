@@ -169,7 +169,8 @@ def _restart(node: EmbeddedKafka) -> None:
 
 def _elect_preferred_leaders(bootstrap: str) -> None:
     admin = AdminClient({"bootstrap.servers": bootstrap})
-    admin.elect_leaders(ElectionType.PREFERRED, None, request_timeout=_ELECTED_WITHIN_S).result()
+    # Without a timeout of its own, because confluent-kafka 2.16 raises SystemError for any further argument.
+    admin.elect_leaders(ElectionType.PREFERRED, None).result(_ELECTED_WITHIN_S)
 
 
 def _is_of(pid: int, way: Way) -> bool:

@@ -168,7 +168,8 @@ def _versions(
     from_first: whether no earlier release may have written the first versions, of which no line is known.
     """
     named = sorted(
-        (line.change.version, kind, line) for (kind, _), line in lines.items() if line.change is not None
+        ((line.change.version, kind, line) for (kind, _), line in lines.items() if line.change is not None),
+        key=lambda each: each[:2],  # two lines of one version are a difference, and no error
     )
     first = 1 if from_first or not named else named[0][0]
     versions = [version for version, _, _ in named]
