@@ -174,3 +174,16 @@ async def test_metrics_move_to_a_port_of_their_own(client: Client, serve: Serve)
     assert "python_info" in await (await client.get("/metrics")).text()
     moved = await serve(metrics_port=9_100)
     await problem(await moved.get("/metrics"), 404, "NOT_FOUND")
+
+
+async def test_who_reads_a_customer_is_not_kept_waiting_by_orders_and_a_probe_may_be(
+    serve: Serve, world: World
+) -> None:
+    gateway = InMemoryGateway(world)
+    gateway.own()
+    client = await serve(gateway=gateway)
+    customer_id = await registered(client)
+    for path, heard in (("/health/live", 0), ("/metrics", 0), (f"{CUSTOMERS}/{customer_id}", 1)):
+        gateway.heard = 0
+        await client.get(path)
+        assert gateway.heard == heard, path
