@@ -29,7 +29,7 @@ NEEDLES = (
     "5557731",
     "songbird",
     "quokkaville",
-    "98231",
+    "zx-98231",  # the digits alone stand in the metrics now and then, by chance
     "4929 1734",
     "49291734",
     BIRTH_DATE,
