@@ -164,7 +164,8 @@ def _enter(
 ) -> Awaitable[web.StreamResponse]:
     given = request.headers.getall(hdrs.AUTHORIZATION, ())
     principal = context.authenticator.admit(operation.access, given, ids.get("customerId"))
-    if operation.access is not Access.OPEN:  # a probe or a scrape does not mind to wait
+    # A probe or a scrape does not mind to wait. A write waits for its result, of which the engine knows by the command.
+    if operation.access is not Access.OPEN and operation.command_type is None:
         context.gateway.somebody_reads()
     for name, value in ids.items():
         if fault_of_id(value) is not None:

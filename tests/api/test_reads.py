@@ -176,13 +176,14 @@ async def test_metrics_move_to_a_port_of_their_own(client: Client, serve: Serve)
     await problem(await moved.get("/metrics"), 404, "NOT_FOUND")
 
 
-async def test_who_reads_a_customer_is_not_kept_waiting_by_orders_and_a_probe_may_be(
+async def test_the_engine_is_told_of_who_reads_a_customer_and_not_of_probes_and_writes(
     serve: Serve, world: World
 ) -> None:
     gateway = InMemoryGateway(world)
     gateway.own()
     client = await serve(gateway=gateway)
     customer_id = await registered(client)
+    assert gateway.heard == 0
     for path, heard in (("/health/live", 0), ("/metrics", 0), (f"{CUSTOMERS}/{customer_id}", 1)):
         gateway.heard = 0
         await client.get(path)
