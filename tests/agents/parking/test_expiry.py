@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from agents.parking.bounds import BOUNDS, Bounds
+from agents.parking.bounds import BOUNDS
 from agents.parking.expiry import REMEMBERED_DAYS, WAITING_DAYS
 from tables import command_results
 from tables.rows import Committed
-from tests.agents.world import PARTITIONS, World
+from tests.agents.world import PARTITIONS, UNTIMED, World
 from worker.domain.state import CustomerRow
 from worker.domain.values import CustomerStatus
 
@@ -260,7 +260,7 @@ def test_a_sweep_goes_on_where_it_stopped_and_its_steps_are_bounded():
 
 
 def test_a_step_is_bounded_by_bytes_too():
-    world = World(bounds=Bounds(slice_bytes=600))
+    world = World(bounds=UNTIMED._replace(slice_bytes=600))
     for n in range(20):
         world.order("c1", f"o{n}", "1.00")
     days_later(world.run(), WAITING_DAYS + 1)

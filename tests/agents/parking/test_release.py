@@ -6,17 +6,17 @@ import pytest
 from agents import purchases
 from agents.batch import Batch
 from agents.parking import arrival
-from agents.parking.bounds import Bounds
+from agents.parking.bounds import BOUNDS
 from tables import command_results, order_index, waiting
 from tables.command_results import FORGOTTEN
 from tables.rows import Committed
-from tests.agents.world import World
+from tests.agents.world import UNTIMED, World
 from tests.verify.observed import Observed
 from worker.domain.state import CustomerRow
 from worker.engine.store import MemoryStore, Store
 from worker.engine.unit import InputRecord, Table, Unit
 
-SHORT = Bounds(step_inputs=7, step_results=7)
+SHORT = UNTIMED._replace(step_inputs=7, step_results=7)
 
 
 class Reading(MemoryStore):
@@ -89,6 +89,22 @@ def test_an_order_that_comes_while_what_waited_is_applied_comes_after_all_of_it(
     world.run()
     assert orders_of(world, "c1") == [*(f"o{n:02d}" for n in range(50)), "late"]
     assert world.results("c1")[-1]["outcome"] == "APPLIED"
+    check(world)
+
+
+@pytest.mark.parametrize(("step_s", "applied"), [(0.0, 1), (UNTIMED.step_s, 10)])
+def test_a_step_ends_with_its_time_but_does_an_input(step_s, applied):
+    world = World(bounds=BOUNDS._replace(step_s=step_s))
+    for n in range(10):
+        world.order("c1", f"o{n:02d}", "10.00", on=day(n))
+    world.run()
+    world.register("c1", email=world.email("ann", "c1", here=True))
+    home = world.routing.home("c1")[0]
+    while world.row("c1").customer is None:
+        world.one_batch(home)
+    assert world.customer("c1").order_count == applied
+    world.run()
+    assert orders_of(world, "c1") == [f"o{n:02d}" for n in range(10)]
     check(world)
 
 
