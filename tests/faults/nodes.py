@@ -19,7 +19,7 @@ from confluent_kafka.admin import AdminClient
 
 from tests.faults import roles
 from tests.faults.proxy import Proxy, Way
-from tests.faults.row import Row
+from tests.faults.row import Outcome, Row
 from tests.faults.stage import PARTITIONS, Stage
 from worker.broker import EmbeddedCluster, EmbeddedKafka
 from worker.engine.exits import ExitCode
@@ -32,11 +32,19 @@ _FROZEN_S = (5.0, 15.0, 20.0, 40.0)
 _MOST_DOWN_S = 30.0
 _CUT_S = 15.0
 _ELECTED_WITHIN_S = 20.0
+_LOOK_EVERY_S = 0.2
 _TARGET_S = 12.0
 
 
 class ClusterStage(Stage):
-    """A stage with three Kafka nodes. If proxied, clients reach each node through its own proxy."""
+    """A stage with three Kafka nodes. If proxied, clients reach each node through its own proxy.
+
+    failovers: seconds until Kafka had replaced each killed node.
+    """
+
+    def __init__(self, seed: int, **options: Any) -> None:
+        super().__init__(seed, **options)
+        self.failovers: list[float] = []
 
     def _start_kafka(self) -> str:
         self.proxies = [self._exit.enter_context(Proxy()) for _ in range(_NODES * self._proxied)]
@@ -50,6 +58,14 @@ class ClusterStage(Stage):
         for proxy, node in zip(self.proxies, self.cluster.nodes, strict=True):
             proxy.target = int(node.bootstrap.rpartition(":")[2])
         return ",".join(f"127.0.0.1:{proxy.port}" for proxy in self.proxies)
+
+    def look_after_until_failover(self, node: EmbeddedKafka) -> None:
+        """Supervise until Kafka itself has replaced the node: it leads no partition, and is in sync with none.
+
+        Before that a produce request with acks=all waits, whatever the worker does. Notes the time since the strike.
+        """
+        self.meanwhile(partial(_wait_until_replaced, self.bootstrap, self.cluster.nodes.index(node) + 1))
+        self.failovers.append(time.monotonic() - self.strikes[-1])
 
     def meanwhile(self, do: Callable[[], object]) -> None:
         """Run a blocking call, and supervise the workers until it returns."""
@@ -103,6 +119,7 @@ def killed(role: Role, *, worker_too: bool = False) -> Strike:
             node.kill()
             if worker_too:
                 stage.random.choice(stage.crew).signal(signal.SIGKILL)
+            stage.look_after_until_failover(node)
             stage.look_after_until_all_work(time.monotonic(), _UNTIL_WORK_S)
             stage.meanwhile(node.start)
 
@@ -173,6 +190,21 @@ def _elect_preferred_leaders(bootstrap: str) -> None:
     admin.elect_leaders(ElectionType.PREFERRED, None).result(_ELECTED_WITHIN_S)
 
 
+def _wait_until_replaced(bootstrap: str, node_id: int) -> None:
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    give_up_at = time.monotonic() + _UNTIL_WORK_S
+    while time.monotonic() < give_up_at:
+        topics = admin.list_topics(timeout=_ELECTED_WITHIN_S).topics.values()
+        if not any(
+            node_id == each.leader or node_id in each.isrs
+            for topic in topics
+            for each in topic.partitions.values()
+        ):
+            return
+        time.sleep(_LOOK_EVERY_S)
+    raise AssertionError(f"node {node_id} still leads partitions")
+
+
 def _is_of(pid: int, way: Way) -> bool:
     """Whether the client of this connection is this process."""
     if not psutil.pid_exists(pid):
@@ -193,6 +225,11 @@ class ClusterRow(Row):
     def strike(self, stage: Stage, n: int) -> None:
         assert isinstance(stage, ClusterStage)
         type(self).do(stage, n)
+
+    def note(self, stage: Stage, outcome: Outcome) -> None:
+        assert isinstance(stage, ClusterStage)
+        if stage.failovers:
+            outcome.notes["of it Kafka's own"] = f"{max(stage.failovers):.1f} s"
 
 
 def _row(

@@ -27,6 +27,7 @@ Afterwards everything is recomputed from the input topics, by `customer-context 
 A difference is anything that was lost, doubled, or counted wrongly.
 A control plays with one protection switched off, and has to find differences.
 Takeover is the time from a fault until every partition worked again, median and longest.
+Of it Kafka's own: until other nodes lead all partitions of a dead node, and wait for it no longer, the longest.
 A mark is a limit for such times; on a machine that does other work they are missed.
 
 Play a row again with `python -m tests.faults --dose DOSE --row "NAME" --seed SEED`.
