@@ -23,7 +23,7 @@ _TICK_S = 0.02
 _STALL_S = 1.0
 _END_WITHIN_S = 20.0
 _REQUEST_MS = 10_000  # the worker's value, so that a frozen node does not block the watcher for longer
-_METADATA_MS = 1_000  # so that a new leader is found soon, and the time measured is the worker's
+_METADATA_MS = 250  # so that a new leader is found soon, and the time measured is the worker's
 
 
 def reordered(messages: Iterator[Message], window: int, seed: int) -> Iterator[Message]:
