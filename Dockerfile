@@ -1,9 +1,10 @@
 # The worker alone, against a Kafka that runs elsewhere. Built in two steps so that no build tool stays in the image.
-# Python 3.11 is what the tests run on. The worker is process 1 and takes SIGTERM itself.
-FROM python:3.11-slim AS build
+# The first image has a C compiler, for worker/native. Python 3.11 is what the tests run on.
+# The worker is process 1 and takes SIGTERM itself.
+FROM python:3.11 AS build
 WORKDIR /source
 RUN python -m venv /opt/customer-context
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY worker ./worker
 COPY tables ./tables
 COPY agents ./agents

@@ -8,15 +8,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help run test check faults bench clean
+.PHONY: help run test check faults bench native-sanitized native-fuzz clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 24
 
-run: $(VENV)/.installed ## the demo: a real Kafka, the worker, and the purchases of 2,357 customers
+run: $(VENV)/.installed $(VENV)/.codecs ## the demo: a real Kafka, the worker, and the purchases of 2,357 customers
 	@$(BIN)/customer-context demo
 
-test: $(VENV)/.installed-dev ## every test, with a short dose of the faults
+test: $(VENV)/.installed-dev $(VENV)/.codecs ## every test, with a short dose of the faults
 	$(BIN)/pytest -n 4 --dist loadfile
 
 check: $(VENV)/.installed-dev ## lint, formatting, types, layers
@@ -25,12 +25,20 @@ check: $(VENV)/.installed-dev ## lint, formatting, types, layers
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/test_layers.py
 
-faults: $(VENV)/.installed-dev ## crashes, frozen processes, broken brokers: two hours; FAULTS="--dose short" for minutes
+faults: $(VENV)/.installed-dev $(VENV)/.codecs ## crashes, frozen processes, broken brokers: two hours; FAULTS="--dose short" for minutes
 	$(BIN)/pytest -n 2 --dist loadfile -m long
 	$(BIN)/python -m tests.faults --dose full --record $(FAULTS)
 
-bench: $(VENV)/.installed-dev ## the worker against Kafka Streams and others on this machine; BENCH=--full for all of it
+bench: $(VENV)/.installed-dev $(VENV)/.codecs ## the worker against Kafka Streams and others on this machine; BENCH=--full for all of it
 	$(BIN)/python -m tests.benchmarks $(BENCH)
+
+native-fuzz: $(VENV)/.installed-dev $(VENV)/.codecs ## a million inputs to the codecs in C and to their Python forms; minutes
+	$(BIN)/python -m tests.native.fuzz
+
+native-sanitized: $(VENV)/.installed-dev ## the tests of the codecs in C, built with the sanitizers of gcc
+	CC=gcc LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
+	  TESTS_NATIVE_FLAGS="-DEXACT -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all" \
+	  $(BIN)/pytest --capture=no tests/native/test_same_bytes.py
 
 clean: ## remove the environment and what tools left; data stays in .data
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -50,6 +58,11 @@ $(BIN)/python:
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
 	@echo "Installing customer-context into $(VENV)"
 	@$(PIP) install --editable .
+	@touch $@
+
+# Compiles what pip has not compiled already, and says what the worker will use. Without a C compiler nothing is missing.
+$(VENV)/.codecs: worker/native/compiled.c worker/native/build.py $(VENV)/.installed
+	@$(BIN)/python -m worker.native || true
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python

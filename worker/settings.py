@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from worker import peers
 from worker.addresses import is_loopback, is_wildcard
 from worker.kafka.topics import Catalogue
+from worker.native import Choice
 from worker.wire.type_aliases import read_aliases
 
 PREFIX = "CUSTOMER_CONTEXT_"
@@ -177,6 +178,8 @@ class Settings(BaseSettings):
     """TOML file with the rules. Unset: version 1 with the contract's figures."""
     ce_type_header: Annotated[bool, BeforeValidator(_switch)] = True
     """Whether published events have the header `ce_type` beside `event-type`. Some SDKs take it for binary mode."""
+    native: Choice = Choice.AUTO
+    """Codecs in C. auto: where they were built. require: no start without them. off: none."""
     payment_join: Annotated[bool, BeforeValidator(_switch)] = False
     """On: payments without customerId find their customer through their order. Off: they are INVALID."""
     type_aliases: Annotated[str, AfterValidator(_type_aliases)] = ""

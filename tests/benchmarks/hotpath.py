@@ -18,7 +18,6 @@ from typing import Annotated, Any
 from unittest import mock
 
 import typer
-from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 import agents.batch
 import agents.purchases
@@ -29,11 +28,13 @@ from tables.customers import CUSTOMERS, CustomerRows
 from tables.ledger import CustomerLedger
 from tests.benchmarks.orders import Shape, Workload, customer_id
 from tests.benchmarks.runner import command, show
+from worker import native
 from worker.domain.rules import DEFAULT_RULES, RuleBook
 from worker.domain.state import Customer, CustomerRow
+from worker.engine.patches.builders import BatchBuilder
 from worker.engine.store import RocksStores, Store
 from worker.engine.transaction import BATCH_BYTES
-from worker.engine.unit import NO_HEADERS, InputRecord, Outgoing, Unit
+from worker.engine.unit import Columns, InputRecord, Unit
 from worker.kafka.topics import Catalogue
 
 PARTITIONS = 8
@@ -102,9 +103,9 @@ class Bench:
         work.finish()
         finished = time.perf_counter()
         for sent in unit.outbox.values():
-            _build(sent)
+            _build(Columns.of(sent))
         for rows in unit.changes.values():
-            _build([Outgoing(key, value, NO_HEADERS) for key, value in rows.items()])
+            _build(Columns.of_rows(rows))
         built = time.perf_counter()
         store.write(unit.rows_to_write(), {})
         ended = time.perf_counter()
@@ -116,21 +117,14 @@ class Bench:
         part("all", (ended - began) / orders)
 
 
-def _build(records: Sequence[Outgoing]) -> None:
+def _build(records: Columns) -> None:
     """Build record batches like worker.engine.transaction.send, without a producer."""
-    builder, count = _builder(), 0
-    for record in records:
-        fits = builder.append(count, 0, record.key, record.value, record.headers)
-        if fits is None:
-            builder.build()
-            builder, count = _builder(), 0
-            builder.append(count, 0, record.key, record.value, record.headers)
-        count += 1
-    builder.build()
-
-
-def _builder() -> Any:
-    return DefaultRecordBatchBuilder(2, 0, 1, -1, -1, 0, BATCH_BYTES)
+    built = 0
+    while built < len(records.keys):
+        batch = BatchBuilder(BATCH_BYTES, 0, is_transactional=1)
+        built = batch.fill(records, built, AFTER_ALL_ORDERS)
+        batch._set_producer_state(1, 0, 0)
+        batch._build()
 
 
 @contextmanager
@@ -177,15 +171,22 @@ def main(
     orders: Annotated[int, typer.Option(help="in all")] = 200_000,
     customers: Annotated[int, typer.Option(help="who order them")] = 10_000,
     shape: Annotated[Shape, typer.Option(help="who orders how often")] = Shape.ZIPF,
+    codecs: Annotated[str, typer.Option("--native", help="as CUSTOMER_CONTEXT_NATIVE")] = "auto",
     rounds: Annotated[int, typer.Option(help="of which the fastest counts: a shared machine only adds")] = 3,
 ) -> None:
     """Measure the cost of an order and its parts in one process, without a broker."""
+    used = native.choose(native.Choice(codecs))
     workload = Workload(orders, customers, shape is Shape.ZIPF)
     whole = [measure(workload, parts=False) for _ in range(rounds)]
     split = [measure(workload, parts=True) for _ in range(rounds)]
     best = {name: min(each[name] for each in whole) for name in whole[0]}
     inside = {name: min(each[name] for each in split) for name in PARTS}
-    lines = [f"## {workload.name}, in one process", "", "| part | us an order |", "| --- | ---: |"]
+    lines = [
+        f"## {workload.name}, in one process, codecs in C: {used}",
+        "",
+        "| part | us an order |",
+        "| --- | ---: |",
+    ]
     lines += [f"| {name} | {us:.1f} |" for name, us in best.items()]
     lines += [f"| handlers, with a clock: {name} | {us:.1f} |" for name, us in inside.items()]
     show("hotpath", lines)

@@ -100,6 +100,7 @@ def test_a_sound_installation_has_no_fault_and_no_warning(doctor, sound, redis):
         "rules",
         "disk",
         "web",
+        "native",
         "broker",
         "clock",
         "topics",

@@ -1,19 +1,26 @@
 """A transaction holds everything or nothing, also when one of its sends fails."""
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from tests.engine.toy import SUMS
+from tests.native.libraries import library, using
 from tests.records import COMPACTED, create_topics, read
 from worker.engine import transaction
 from worker.engine.store import MemoryStore
 from worker.engine.unit import Outgoing, Unit
 
 SMALL = {"max.message.bytes": "1000"}
+
+
+@pytest.fixture(autouse=True, params=["Python", "C"])
+def form(request: pytest.FixtureRequest) -> Iterator[None]:
+    with using(library() if request.param == "C" else None):
+        yield
 
 
 class Topics:

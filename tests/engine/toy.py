@@ -34,7 +34,7 @@ from worker.engine.patches import faust_worker
 from worker.engine.patches.faust_worker import EngineWorker
 from worker.engine.patches.producer import CertainProducer
 from worker.engine.store import MemoryStores, RocksStores, Stores
-from worker.engine.unit import Outgoing, Stored, Table, Unit
+from worker.engine.unit import Columns, Outgoing, Stored, Table, Unit
 from worker.membership import Member
 from worker.settings import Settings
 
@@ -71,14 +71,14 @@ class AtLeastOnceEngine(Engine):
     async def commit(self, producer: AIOKafkaProducer, unit: Unit) -> dict[bytes, int]:
         now = int(time.time() * 1000)
         for (topic, number), records in unit.outbox.items():
-            await transaction.send(producer, topic, number, records, now)
+            await transaction.send(producer, topic, number, Columns.of(records), now)
         await asyncio.sleep(COMMIT_DELAY_S)
         return {
             table.mark: await transaction.send(
                 producer,
                 self.changelog_of(table),
                 unit.partition,
-                [Outgoing(k, v, []) for k, v in rows.items()],
+                Columns.of_rows(rows),
                 now,
             )
             for table, rows in unit.changes.items()

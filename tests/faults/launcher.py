@@ -43,7 +43,7 @@ from worker.engine.patches.producer import CertainProducer
 from worker.engine.restore import Reader
 from worker.engine.store import RocksStore
 from worker.engine.takeover import Log, Position, Takeover
-from worker.engine.unit import Outgoing, Unit
+from worker.engine.unit import Columns, Unit
 
 _CLOCK_EVERY_S = 0.2
 AT_A_REBALANCE = (
@@ -176,9 +176,9 @@ def no_transaction() -> None:
     async def commit(self: Engine, producer: AIOKafkaProducer, unit: Unit) -> dict[bytes, int]:
         now = int(time.time() * 1000)
         for (topic, number), records in unit.outbox.items():
-            await transaction.send(producer, topic, number, records, now)
+            await transaction.send(producer, topic, number, Columns.of(records), now)
         await asyncio.sleep(0.05)
-        logs = {table: [Outgoing(k, v, []) for k, v in rows.items()] for table, rows in unit.changes.items()}
+        logs = {table: Columns.of_rows(rows) for table, rows in unit.changes.items()}
         return {
             table.mark: await transaction.send(producer, self.changelog_of(table), unit.partition, rows, now)
             for table, rows in logs.items()

@@ -1,12 +1,15 @@
 """Published events: the same input always makes the same events, numbered without a gap."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.native.libraries import library, using
 from tests.wire.samples import EVENTS
 from worker.domain.events import (
     CustomerSpendingUpdated,
@@ -19,6 +22,13 @@ from worker.domain.ids import event_id
 from worker.domain.state import LedgerLine
 from worker.wire.event_data import PUBLISHED
 from worker.wire.events import SOURCE, TYPE_AT, CloudEvent, encode_events, headers_of
+
+
+@pytest.fixture(autouse=True, params=["Python", "C"])
+def _form(request: pytest.FixtureRequest) -> Iterator[None]:
+    with using(library() if request.param == "C" else None):
+        yield
+
 
 TIME = "2026-11-24T10:15:30.123Z"
 

@@ -5,6 +5,7 @@ import json
 import pytest
 from jsonschema import Draft202012Validator
 
+from tests.native.libraries import library, using
 from tests.wire.golden import FOLDER, golden_files
 from tests.wire.samples import COMMANDS, CONSUMED, EVENTS, RESULTS, command, published
 from worker.domain.events import STATE_ONLY, Event
@@ -14,6 +15,11 @@ from worker.wire.results import encode_result
 from worker.wire.schemas import schemas
 
 FILES = golden_files()
+
+
+def test_the_codecs_in_c_make_the_same_golden_files() -> None:
+    with using(library()):
+        assert golden_files() == FILES
 
 
 @pytest.mark.parametrize("name", sorted(FILES))

@@ -17,6 +17,7 @@ from agents.routing import Routing
 from api import app as api
 from api.dispatch import refuse_unreadable
 from tables import needed
+from worker import native
 from worker.app import memory, slots
 from worker.app.live_gateway import LiveGateway
 from worker.engine import patches
@@ -39,7 +40,7 @@ from worker.observability.spans import spans_from_environment
 from worker.operations import application, lost_topics
 from worker.operations.patience import until_done
 from worker.release import DATA_FORMAT
-from worker.settings import Settings
+from worker.settings import PREFIX, ConfigurationError, Settings
 from worker.wire.rules_file import load_rules
 
 log = structlog.get_logger(__name__)
@@ -67,6 +68,7 @@ def run(settings: Settings, bootstrap: str) -> int:
         TopicMismatch: an existing topic has another partition count.
         UnknownVersion: an installed library has another version than the patches are written for.
     """
+    codecs = _codecs(settings)
     patches.install(refuse_unreadable)
     memory.share_one_heap()
     catalogue = settings.catalogue()
@@ -124,9 +126,22 @@ def run(settings: Settings, bootstrap: str) -> int:
     metrics.watch_worker(gateway)
     metrics.BUILD.info({"release": me.release, "commit": me.commit, "format": str(DATA_FORMAT)})
     log.info(
-        "worker starts", url=me.url, partitions=settings.partitions, release=me.release, commit=me.commit
+        "worker starts",
+        url=me.url,
+        partitions=settings.partitions,
+        release=me.release,
+        commit=me.commit,
+        native_codecs=codecs,
     )
     return _execute(app, Companion(app, gateway, settings, parts))
+
+
+def _codecs(settings: Settings) -> str:
+    """Choose the codecs, and say which are used. Raises ConfigurationError if those in C are required and missing."""
+    try:
+        return native.choose(settings.native)
+    except native.NativeMissing as error:
+        raise ConfigurationError(f"{PREFIX}NATIVE: the codecs in C are required, but {error}.") from None
 
 
 def _counted(gateway: LiveGateway, routing: Routing) -> Callable[[Batch, list[str], int], None]:

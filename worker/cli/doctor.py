@@ -64,6 +64,7 @@ def _examine(context: typer.Context) -> Iterator[Finding]:
     yield _rules(settings)
     yield from machine.disk(settings.data_dir)
     yield from machine.ports(settings)
+    yield machine.codecs(settings.native)
     yield from _kafka(settings)
     if settings.redis_url is not None:
         yield run(redis_copy.redis(settings.redis_url.get_secret_value()))

@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
 
+from worker import native
 from worker.broker.errors import BrokerError
 from worker.broker.folder import DataFolder
 from worker.broker.jars import cache_dir
@@ -110,6 +111,20 @@ def ports(settings: Settings) -> Iterator[Finding]:
             elif unbound and _metrics_at(host, port):
                 unbound = ok("web", f"A worker's metrics are on port {port} of {host}.")
             yield unbound or ok("web", f"Port {port} of {host} is free.")
+
+
+def codecs(choice: native.Choice) -> Finding:
+    """Check the codecs in C: whether a worker of this installation would use them."""
+    if choice is native.Choice.OFF:
+        return ok("native", "Native codecs: no, turned off.")
+    library, why_not = native.library()
+    if library is not None:
+        return ok("native", "Native codecs: yes.")
+    said = f"Native codecs: no, {why_not}."
+    advice = f"Run {native.BUILD} where a C compiler and Python's headers are."
+    if choice is native.Choice.REQUIRE:
+        return fault("native", said, f"{advice} Or unset {PREFIX}NATIVE.")
+    return ok("native", said) if why_not == native.NOT_BUILT else warning("native", said, advice)
 
 
 def unbindable(host: str, port: int, name: str) -> Finding | None:

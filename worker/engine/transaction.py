@@ -9,14 +9,14 @@ Rules:
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
 from worker.engine.kafka_clock import CLOCK
 from worker.engine.patches.producer import CertainProducer
-from worker.engine.unit import NO_HEADERS, Outgoing, Table, Unit
+from worker.engine.unit import Columns, Table, Unit
 
 _LOG_APPEND_TIME = 1  # the broker stamped it
 BATCH_BYTES = 900_000
@@ -60,16 +60,11 @@ async def commit(
     now = int(time.time() * 1000)
     await producer.begin_transaction()
     sends = [
-        send(producer, topic, partition, records, now) for (topic, partition), records in unit.outbox.items()
+        send(producer, topic, partition, Columns.of(records), now)
+        for (topic, partition), records in unit.outbox.items()
     ]
     logs = [
-        send(
-            producer,
-            changelog_of(table),
-            unit.partition,
-            [Outgoing(key, value, NO_HEADERS) for key, value in rows.items()],
-            now,
-        )
+        send(producer, changelog_of(table), unit.partition, Columns.of_rows(rows), now)
         for table, rows in unit.changes.items()
     ]
     ends = await asyncio.gather(*logs, *sends)
@@ -78,7 +73,7 @@ async def commit(
 
 
 async def send(
-    producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[Outgoing], timestamp: int
+    producer: AIOKafkaProducer, topic: str, partition: int, records: Columns, timestamp: int
 ) -> int:
     """Send records in order as record batches, and wait for the acks.
 
@@ -92,19 +87,12 @@ async def send(
     Returns:
         The offset after the last record; 0 if there are none.
     """
-    end = 0
-    batch = producer.create_batch()
-    append = batch.append
-    for record in records:
-        key, value, headers = record.key, record.value, record.headers
-        if append(timestamp=timestamp, key=key, value=value, headers=headers) is None:  # full
-            end = await _deliver(producer, batch, topic, partition)
-            batch = producer.create_batch()
-            append = batch.append
-            append(
-                timestamp=timestamp, key=key, value=value, headers=headers
-            )  # an empty batch takes any record
-    return await _deliver(producer, batch, topic, partition) if batch.record_count() else end
+    end = sent = 0
+    while sent < len(records.keys):
+        batch = producer.create_batch()
+        sent = batch.fill(records, sent, timestamp)
+        end = await _deliver(producer, batch, topic, partition)
+    return end
 
 
 async def _deliver(producer: AIOKafkaProducer, batch: Any, topic: str, partition: int) -> int:

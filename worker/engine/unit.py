@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import merge
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -166,6 +166,34 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     key: bytes | None
     value: bytes | None
     headers: Headers
+
+
+class Columns(NamedTuple):
+    """Records to publish, in order. It needs no Outgoing for each row of a changelog.
+
+    Attributes:
+        keys: of all records.
+        values: of all records.
+        headers: of all records; empty if none has headers.
+    """
+
+    keys: list[bytes | None]
+    values: list[bytes | None]
+    headers: list[Headers]
+
+    @classmethod
+    def of(cls, records: Sequence[Outgoing]) -> "Columns":
+        """The columns of records."""
+        return cls(
+            [record.key for record in records],
+            [record.value for record in records],
+            [record.headers for record in records],
+        )
+
+    @classmethod
+    def of_rows(cls, rows: Mapping[bytes, bytes | None]) -> "Columns":
+        """The columns of a table's changed rows."""
+        return cls(list(rows), list(rows.values()), [])
 
 
 class Unit:

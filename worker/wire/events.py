@@ -9,10 +9,12 @@ from typing import Any
 
 import msgspec
 
+from worker import native
 from worker.domain.events import STATE_ONLY, Event
-from worker.domain.ids import event_id
+from worker.domain.ids import NAMESPACE, event_id
 from worker.wire.event_data import PUBLISHED
-from worker.wire.fast_event_data import FAST, quoted
+from worker.wire.fast_event_data import FAST, FORMS, quoted
+from worker.wire.money import DIGITS
 from worker.wire.published import Timestamp
 
 SOURCE = "/customer-context"
@@ -59,6 +61,28 @@ _encode = msgspec.json.Encoder().encode
 _UNPUBLISHED = frozenset(STATE_ONLY)
 
 
+def _envelope(
+    event: str,
+    name: str,
+    customer: str,
+    time: str,
+    sequence: int | str,
+    causation: str,
+    correlation: str,
+    by: str,
+    data: str,
+) -> str:
+    """The same text as an encoded CloudEvent, in a fifth of the time. Every order has two events."""
+    return (
+        f'{{"specversion":"1.0","id":"{event}","source":"{SOURCE}","type":"{name}","subject":{customer},'
+        f'"time":"{time}","datacontenttype":"application/json","sequence":"{sequence}",'
+        f'"causationid":{causation},"correlationid":{correlation},{by}"data":{data}}}'
+    )
+
+
+_FORMS: native.Forms = (NAMESPACE.bytes, _envelope(*[native.SLOT] * 9).encode(), b"INCTSAO-D", FORMS, DIGITS)
+
+
 def encode_events(
     customer_id: str,
     key: str,
@@ -84,6 +108,12 @@ def encode_events(
     Returns:
         The events in order, as (type, JSON of a CloudEvent).
     """
+    if native.chosen is not None and actor is None:
+        found = native.chosen.events(
+            _FORMS, customer_id, key, causation_id, correlation_id, sequence, time, events
+        )
+        if found is not None:
+            return found
     encoded: list[tuple[str, bytes]] = []
     counts: dict[str, int] = {}
     customer, quoted_key = quoted(customer_id), quoted(key)
@@ -103,12 +133,16 @@ def encode_events(
             data = _encode(make_data(customer_id, event)).decode()
         else:
             data = write(customer, quoted_key, event)
-        # The same text as an encoded CloudEvent, in a fifth of the time. Every order has two events.
-        text = (
-            f'{{"specversion":"1.0","id":"{event_id(customer_id, key, name, n)}","source":"{SOURCE}",'
-            f'"type":"{name}","subject":{customer},"time":"{time}","datacontenttype":"application/json",'
-            f'"sequence":"{sequence}","causationid":{causation},"correlationid":{correlation},'
-            f'{by}"data":{data}}}'
+        text = _envelope(
+            event_id(customer_id, key, name, n),
+            name,
+            customer,
+            time,
+            sequence,
+            causation,
+            correlation,
+            by,
+            data,
         )
         encoded.append((name, text.encode()))
     return encoded

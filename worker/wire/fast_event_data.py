@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 
 from worker.domain.events import CustomerSpendingUpdated, Event, RewardPointsEarned
+from worker.native import SLOT, Form
+from worker.wire.event_data import PUBLISHED
 from worker.wire.money import format_amount
 
 _encode = msgspec.json.Encoder().encode
@@ -24,26 +26,62 @@ def quoted(text: str) -> str:
 _label = lru_cache(maxsize=64)(quoted)  # for the few texts that many events share
 
 
-def _money(minor: int, currency: str) -> str:
-    return f'{{"amount":"{format_amount(minor, currency)}","currency":"{currency}"}}'
+def _money(amount: str, currency: str) -> str:
+    return f'{{"amount":"{amount}","currency":"{currency}"}}'
+
+
+def _spending_text(
+    customer: str, amount: str, total: str, annual: str, currency: str, order: str, kind: str
+) -> str:
+    return (
+        f'{{"customerId":{customer},"spendingAmount":{_money(amount, currency)},'
+        f'"totalSpending":{_money(total, currency)},"annualSpending":{_money(annual, currency)},'
+        f'"orderId":{order},"spendingType":"{kind}"}}'
+    )
+
+
+def _earned_text(
+    customer: str,
+    points: int | str,
+    total: int | str,
+    debt: int | str,
+    reason: str,
+    order: str,
+    amount: str,
+    currency: str,
+    version: str,
+) -> str:
+    return (
+        f'{{"customerId":{customer},"pointsEarned":{points},"totalPoints":{total},"debt":{debt},'
+        f'"reason":{reason},"orderId":{order},"eligibleAmount":{_money(amount, currency)},'
+        f'"rulesVersion":{version}}}'
+    )
 
 
 def _spending(customer: str, order: str, event: CustomerSpendingUpdated) -> str:
     currency = event.currency
-    return (
-        f'{{"customerId":{customer},"spendingAmount":{_money(event.amount, currency)},'
-        f'"totalSpending":{_money(event.total_spending, currency)},'
-        f'"annualSpending":{_money(event.annual_spending, currency)},'
-        f'"orderId":{order},"spendingType":"{event.spending_type}"}}'
+    return _spending_text(
+        customer,
+        format_amount(event.amount, currency),
+        format_amount(event.total_spending, currency),
+        format_amount(event.annual_spending, currency),
+        currency,
+        order,
+        event.spending_type,
     )
 
 
 def _earned(customer: str, order: str, event: RewardPointsEarned) -> str:
-    return (
-        f'{{"customerId":{customer},"pointsEarned":{event.points},"totalPoints":{event.total_points},'
-        f'"debt":{event.debt},"reason":{_label(event.reason)},"orderId":{order},'
-        f'"eligibleAmount":{_money(event.eligible_amount, event.currency)},'
-        f'"rulesVersion":{_label(event.rules_version)}}}'
+    return _earned_text(
+        customer,
+        event.points,
+        event.total_points,
+        event.debt,
+        _label(event.reason),
+        order,
+        format_amount(event.eligible_amount, event.currency),
+        event.currency,
+        _label(event.rules_version),
     )
 
 
@@ -52,3 +90,30 @@ FAST: dict[type[Event], Callable[[str, str, Any], str]] = {
     RewardPointsEarned: _earned,
 }
 """The functions that format an event's data from the quoted customerId, the quoted orderId and the event."""
+
+
+FORMS: dict[type[Event], Form] = {
+    CustomerSpendingUpdated: (
+        PUBLISHED[CustomerSpendingUpdated][0],
+        _spending_text(*[SLOT] * 7).encode(),
+        b"CmtmtmtKt",
+        (
+            "",
+            "amount",
+            "currency",
+            "total_spending",
+            "currency",
+            "annual_spending",
+            "currency",
+            "",
+            "spending_type",
+        ),
+    ),
+    RewardPointsEarned: (
+        PUBLISHED[RewardPointsEarned][0],
+        _earned_text(*[SLOT] * 9).encode(),
+        b"CiiiqKmtq",
+        ("", "points", "total_points", "debt", "reason", "", "eligible_amount", "currency", "rules_version"),
+    ),
+}
+"""The same for the codecs in C."""

@@ -1,0 +1,152 @@
+"""What Python and C are compared on: strategies of inputs, and what each form makes of an input.
+
+Inputs are usual, odd and hostile ones: texts that are not Unicode, escapes, numbers of any size, sizes around the limits.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from aiokafka.record.util import calc_crc32c
+from hypothesis import strategies as st
+
+from tests.native.libraries import using
+from worker import native
+from worker.domain.events import (
+    CustomerSpendingUpdated,
+    MembershipLevelUpgraded,
+    RewardPointsEarned,
+    VipMovedBack,
+)
+from worker.domain.values import MembershipLevel
+from worker.engine.patches.builders import BatchBuilder
+from worker.engine.unit import Columns, Outgoing
+from worker.wire.events import encode_events
+
+NOW = 1_795_515_330_123
+HEADER_BYTES = 61
+
+Outcome = tuple[str, Any]
+"""What a form made of an input: "made" and the result, or "refused" and the type of the error."""
+
+
+def outcome(codecs: native.Codecs | None, function: Callable[..., Any], *arguments: Any) -> Outcome:
+    """Call the function with these codecs, or with the Python forms."""
+    with using(codecs):
+        try:
+            return "made", function(*arguments)
+        except Exception as error:  # which one is what is compared
+            return "refused", type(error)
+
+
+def batches(records: Columns, limit: int, transactional: bool) -> list[bytes]:
+    """The record batches of all records, as a producer sends them."""
+    built, added = [], 0
+    while added < len(records.keys):
+        batch = BatchBuilder(limit, 0, is_transactional=transactional)
+        before, added = added, batch.fill(records, added, NOW)
+        assert batch.record_count() == added - before
+        assert batch.closed() or added == len(records.keys)
+        batch._set_producer_state(123, 4, 56)
+        built.append(bytes(batch._build()))
+    return built
+
+
+_anything = st.text(st.characters(), max_size=40)  # unpaired surrogates, too
+_odd = st.sampled_from(
+    ["", '"', "\\", "\0", "\n", "\x7f", "é", "€", "😀", "\ud800", "%s", "%", "x" * 63, "x" * 1_000]
+)
+texts = st.one_of(st.uuids().map(str), _odd, _anything, st.lists(_odd, max_size=4).map("".join))
+
+_odd_bytes = st.sampled_from([b"", b"\0", b"\xff\xfe", b"x" * 63, b"x" * 64, b"x" * 8_191, b"x" * 8_192])
+values = st.one_of(st.none(), st.binary(max_size=80), _odd_bytes)
+_names = st.one_of(st.sampled_from(["content-type", "event-type", "ce_type"]), texts, st.just("\udcff"))
+headers = st.lists(st.tuples(_names, values), max_size=4)
+limits = st.one_of(st.just(900_000), st.integers(0, 400), st.sampled_from([8_253, 8_260, 8_270]))
+
+
+@st.composite
+def columns(draw: st.DrawFn) -> Columns:
+    """Records, with headers or without."""
+    records = draw(st.lists(st.tuples(values, values, headers), max_size=12))
+    columns = Columns.of([Outgoing(*each) for each in records])
+    return columns if draw(st.booleans()) else columns._replace(headers=[])
+
+
+amounts = st.one_of(
+    st.integers(-5, 1_000_000),
+    st.integers(),
+    st.sampled_from([0, 9, 10, 99, 100, -1, -100, 2**63 - 1, 2**63, -(2**63), -(2**63) - 1, 10**40]),
+)
+currencies = st.one_of(
+    st.sampled_from(["USD", "EUR", "JPY", "KWD", "CLF", "XXX", "usd", "", "\ud800"]), texts
+)
+
+
+_spending = st.builds(
+    CustomerSpendingUpdated,
+    amount=amounts,
+    currency=currencies,
+    total_spending=amounts,
+    annual_spending=amounts,
+    order_id=texts,
+    spending_type=st.one_of(st.just("PURCHASE"), texts),
+    occurred_at=st.just(NOW),
+)
+_earned = st.builds(
+    RewardPointsEarned,
+    points=amounts,
+    total_points=amounts,
+    debt=amounts,
+    reason=st.one_of(st.just("ORDER"), texts),
+    order_id=texts,
+    eligible_amount=amounts,
+    currency=currencies,
+    rules_version=texts,
+)
+_others = st.sampled_from(
+    [
+        VipMovedBack(1),
+        MembershipLevelUpgraded(MembershipLevel.SILVER, MembershipLevel.GOLD, 500_000, "USD", "1"),
+    ]
+)
+_events = st.one_of(
+    st.tuples(_spending, _earned), st.lists(st.one_of(_spending, _earned, _others), max_size=11).map(tuple)
+)
+
+
+@st.composite
+def inputs(draw: st.DrawFn) -> tuple[Any, ...]:
+    """Arguments of encode_events."""
+    return (
+        *(draw(texts) for _ in range(3)),
+        draw(st.one_of(st.none(), texts)),
+        draw(st.one_of(st.integers(0, 1_000), amounts)),
+        "2026-11-24T10:15:30.123Z",
+        draw(_events),
+        draw(st.one_of(st.none(), st.just("support"))),
+    )
+
+
+Compared = Callable[[native.Codecs | None, Any], Outcome]
+
+COMPARED: dict[str, tuple[st.SearchStrategy[Any], Compared]] = {
+    "record batches": (
+        st.tuples(columns(), limits, st.booleans()),
+        lambda codecs, drawn: outcome(codecs, batches, *drawn),
+    ),
+    "events": (inputs(), lambda codecs, drawn: outcome(codecs, encode_events, *drawn)),
+    "checksums": (
+        st.tuples(st.binary(max_size=200), st.integers(-2, 210)),
+        lambda codecs, drawn: outcome(codecs, checksum, *drawn),
+    ),
+}
+"""What is compared: a strategy of inputs, and what a form makes of an input."""
+
+
+def checksum(data: bytes, start: int) -> int:
+    """The CRC-32C of data[start:]. Raises ValueError if start is not within the data."""
+    if native.chosen is not None:
+        return native.chosen.crc32c(data, start)
+    if not 0 <= start <= len(data):
+        raise ValueError
+    return int(calc_crc32c(data[start:]))

@@ -1,0 +1,222 @@
+"""The codecs in C and their Python forms make the same bytes of any input, and refuse the same inputs."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.native.compared import COMPARED, HEADER_BYTES, batches, inputs, outcome
+from tests.native.libraries import PORTABLE, library, using
+from worker.domain.events import CustomerSpendingUpdated, RewardPointsEarned
+from worker.engine.unit import Columns, Headers
+from worker.native import Codecs
+from worker.wire.events import encode_events
+from worker.wire.limits import MAX_VALUE_BYTES
+
+EXAMPLES = 100  # `make native-fuzz` plays a million
+TIME = "2026-11-24T10:15:30.123Z"
+ORDER = (
+    CustomerSpendingUpdated(12_990, "USD", 1_234_567, 234_567, "o-1", "PURCHASE", 1_795_515_330_123),
+    RewardPointsEarned(12, 40, 0, "ORDER", "o-1", 12_990, "USD", "1"),
+)
+USUAL = ("c-1", "o-1", "e-1", None, 16, TIME, ORDER)
+
+
+@pytest.fixture(params=[(), (PORTABLE,)], ids=["this processor", "portable"])
+def codecs(request: pytest.FixtureRequest) -> Codecs:
+    return library(*request.param)
+
+
+@pytest.mark.parametrize("what", COMPARED)
+def test_both_make_the_same_of_any_input(codecs: Codecs, what: str):
+    drawn, compared = COMPARED[what]
+
+    @settings(max_examples=EXAMPLES, deadline=None)
+    @given(drawn)
+    def same(each: Any) -> None:
+        assert compared(codecs, each) == compared(None, each)
+
+    same()
+
+
+class Wrong:
+    """Codecs with an error in one byte, as a control."""
+
+    def __init__(self, codecs: Codecs) -> None:
+        self._codecs = codecs
+
+    def events(self, *arguments: Any) -> list[tuple[str, bytes]] | None:
+        made = self._codecs.events(*arguments)
+        return made and [(name, value[:-1] + b" ") for name, value in made]
+
+    def record_set(self, *arguments: Any) -> tuple[bytearray, int]:
+        written, end = self._codecs.record_set(*arguments)
+        if len(written) > HEADER_BYTES:
+            written[-1] ^= 1
+        return written, end
+
+    def crc32c(self, data: bytes | bytearray, start: int) -> int:
+        return self._codecs.crc32c(data, start) ^ 1
+
+
+@pytest.mark.parametrize("what", COMPARED)
+def test_the_comparison_sees_one_wrong_byte(what: str):
+    drawn, compared = COMPARED[what]
+    wrong = Wrong(library())
+
+    @settings(max_examples=300, deadline=None, database=None, phases=[Phase.generate])
+    @given(drawn)
+    def same(each: Any) -> None:
+        assert compared(wrong, each) == compared(None, each)
+
+    with pytest.raises(AssertionError):
+        same()
+
+
+def test_the_events_of_a_usual_order_are_made_in_c(codecs: Codecs):
+    asked: list[object] = []
+
+    class Asked(Wrong):
+        def events(self, *arguments: Any) -> list[tuple[str, bytes]] | None:
+            made = codecs.events(*arguments)
+            asked.append(made)
+            return made
+
+    with using(Asked(codecs)):
+        made = encode_events(*USUAL)
+    assert asked == [made]
+    assert made == outcome(None, encode_events, *USUAL)[1]
+
+
+def test_ids_of_any_length_are_hashed_alike(codecs: Codecs):
+    for length in range(140):
+        order = ("c" * length, "o-1", "e-1", None, 16, TIME, ORDER)
+        assert outcome(codecs, encode_events, *order) == outcome(None, encode_events, *order)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [b"x" * MAX_VALUE_BYTES] * 3,
+        [b"x" * n for n in (0, 1, 62, 63, 64, 8_190, 8_191, 8_192, 1_048_575)],
+        [None] * 200,
+    ],
+    ids=["the largest value", "lengths of one byte more", "many records"],
+)
+def test_record_batches_of_all_sizes_are_alike(codecs: Codecs, values: list[bytes | None]):
+    keys: list[bytes | None] = [None, b"key"]
+    records = Columns([keys[n % 2] for n in range(len(values))], values, [])
+    for limit in (1, 900_000, MAX_VALUE_BYTES):
+        assert outcome(codecs, batches, records, limit, True) == outcome(None, batches, records, limit, True)
+
+
+def test_a_batch_holds_what_fits_to_the_byte(codecs: Codecs):
+    records = Columns([b"k"] * 3, [b"v" * 50] * 3, [])
+    ends = set()
+    for limit in range(300):
+        assert outcome(codecs, batches, records, limit, False) == outcome(
+            None, batches, records, limit, False
+        )
+        ends.add(codecs.record_set(*records, 0, limit)[1])
+    assert ends == {1, 2, 3}
+
+
+def test_a_name_that_is_not_utf8_begins_a_batch_of_its_own(codecs: Codecs):
+    odd: Headers = [("\udcff", b"v")]
+    records = Columns([b"k"] * 5, [b"v"] * 5, [[], odd, [], odd, [("name", None)]])
+    assert codecs.record_set(*records, 0, 900_000)[1] == 1
+    assert codecs.record_set(*records, 1, 900_000)[1] == 1
+    assert outcome(codecs, batches, records, 900_000, True) == outcome(None, batches, records, 900_000, True)
+
+
+WRONG: Sequence[tuple[list[Any], list[Any], list[Any], int, int]] = [
+    (["text"], [b""], [], 0, 100),
+    ([b""], [1], [], 0, 100),
+    ([b""], [], [], 0, 100),
+    ([b"", b""], [b"", b""], [[]], 0, 100),
+    ([b""], [b""], [None], 0, 100),
+    ([b""], [b""], [()], 0, 100),
+    ([b""], [b""], [[None]], 0, 100),
+    ([b""], [b""], [[("name",)]], 0, 100),
+    ([b""], [b""], [[(b"name", b"")]], 0, 100),
+    ([b""], [b""], [[("name", "text")]], 0, 100),
+    ([b""], [b""], [], -1, 100),
+    ([b""], [b""], [], 0, -1),
+]
+
+
+@pytest.mark.parametrize("arguments", WRONG)
+def test_what_is_no_record_is_an_error(codecs: Codecs, arguments: Any):
+    with pytest.raises((TypeError, ValueError, IndexError, SystemError)):
+        codecs.record_set(*arguments)
+
+
+FORMS: Any = (b"n" * 16, b"%s", b"D", {int: ("E", b"%s", b"i", ("real",))}, {})
+
+
+def test_a_template_of_any_form_is_filled(codecs: Codecs):
+    assert codecs.events(FORMS, "c", "k", "a", None, 0, TIME, (7,)) == [("E", b"7")]
+
+
+@pytest.mark.parametrize(
+    "forms",
+    [
+        (),
+        None,
+        (b"n", b"%s", b"", {int: ("E", b"", b"", ())}, {}),
+        (b"n", b"", b"S", {int: ("E", b"", b"", ())}, {}),
+        (b"n", b"%", b"S", {int: ("E", b"", b"", ())}, {}),
+        (b"n", b"%d", b"S", {int: ("E", b"", b"", ())}, {}),
+        (b"n", b"%s", b"?", {int: ("E", b"", b"", ())}, {}),
+        (b"n", b"%s", b"i", {int: ("E", b"", b"", ())}, {}),
+        (b"n", b"%s", b"D", {int: ("E", b"%s", b"i", ())}, {}),
+        (b"n", b"%s", b"D", {int: ("E", b"%s", b"i", ("nothing",))}, {}),
+        (b"n", b"%s", b"D", {int: ("E", b"%s", b"m", ("real",))}, {}),
+        (b"n", b"%s", b"D", {int: ("E", b"%s", b"i", (1,))}, {}),
+        (b"n", b"%s", b"D", {int: None}, {}),
+        (b"n", b"%s", b"D", None, {}),
+    ],
+)
+def test_forms_that_do_not_fit_are_an_error(codecs: Codecs, forms: Any):
+    with pytest.raises((TypeError, ValueError, IndexError, AttributeError, SystemError)):
+        codecs.events(forms, "c", "k", "a", None, 0, TIME, (7,))
+
+
+HEADER: Headers = [("n" * 51, b"w" * 50), ("\udcff", None)]
+
+
+def test_no_reference_is_kept_or_lost(codecs: Codecs):
+    """Objects of these calls live as long as the test, so each has as many references as before."""
+    name, value, header = "n" * 50, b"v" * 50, HEADER
+    wrong: Any = [[(value, value)]]
+    ids = ["c" * 50, "o" * 50, "e" * 50, "k" * 50, "\ud800" * 9]
+    event = CustomerSpendingUpdated(2**63, ids[0], 10**50, 7, ids[1], name, 1)
+    watched = [name, value, header, *header, *ids, event, *ORDER, ORDER, event.amount, event.total_spending]
+
+    def call() -> None:
+        these: list[list[Headers]] = [[], [header], [[header[0]]], [[(name, value)]]]
+        for headers in these:
+            codecs.record_set([value], [value], headers, 0, 100)
+        for given_ids in (ids[:4], ids[1:]):
+            events: Any
+            for events in (ORDER, (event,), (), [], (*ORDER, 1)):
+                outcome(codecs, encode_events, *given_ids, 1, name, events)
+        with pytest.raises(TypeError):
+            codecs.record_set([value], [value], wrong, 0, 100)
+
+    call()
+    before = [sys.getrefcount(each) for each in watched]
+    for _ in range(100):
+        call()
+    assert [sys.getrefcount(each) for each in watched] == before
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(inputs(), st.integers(0, 6))
+def test_arguments_of_any_type_are_no_crash(arguments: tuple[Any, ...], wrong: int):
+    changed: list[Any] = [*arguments[:6], arguments[6]]
+    changed[wrong] = b"bytes"
+    outcome(library(), library().events, FORMS, *changed)

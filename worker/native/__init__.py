@@ -1,0 +1,145 @@
+"""The codecs of the hot path in C, and the choice between them and the Python forms. See worker/native/README.md.
+
+Rules:
+- Both give the same bytes. A process may use either, and so may each worker of an application.
+- Until `choose` is called, the Python forms are used.
+- A library that was built from another source than the one beside it is not used.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from importlib import import_module
+from typing import Any, Protocol
+
+import structlog
+
+from worker.native.build import digest
+
+log = structlog.get_logger(__name__)
+
+
+class Choice(StrEnum):
+    """Which codecs a process uses."""
+
+    AUTO = "auto"
+    """Those in C, if they were built."""
+    REQUIRE = "require"
+    """Those in C. Without them the worker does not start."""
+    OFF = "off"
+    """The Python forms."""
+
+
+BUILD = "`python -m worker.native`"
+NOT_BUILT = "not built"
+
+SLOT = "%s"
+"""Stands in a template where a value goes."""
+
+Form = tuple[str, bytes, bytes, tuple[str, ...]]
+"""A published event: its name, the template of its data, the kinds of the slots, and an attribute for each slot."""
+
+Forms = tuple[bytes, bytes, bytes, Mapping[type, Form], Mapping[str, int]]
+"""What `Codecs.events` needs of all events, in this order:
+
+- the bytes of the namespace of the ids;
+- the template of the envelope, and the kinds of its slots;
+- the forms of the data, by the event's type;
+- the number of digits of each currency.
+
+A template has slots `%s`. The kind of a slot is a letter:
+- C, K, A, O: customer id, key, causation id and correlation id, in quotes.
+- T, S, N, I: time, sequence, name and id of the event, without quotes.
+- D: the event's data; -: nothing.
+- i: an attribute that is an int; m: an amount in minor units of the event's attribute `currency`.
+- t: an attribute that is a text, without quotes; q: the same in quotes.
+"""
+
+
+class Codecs(Protocol):
+    """The functions of the library. Each Python form stands where it is called."""
+
+    def events(
+        self,
+        forms: Forms,
+        customer_id: str,
+        key: str,
+        causation_id: str,
+        correlation_id: str | None,
+        sequence: int,
+        time: str,
+        events: Sequence[object],
+    ) -> list[tuple[str, bytes]] | None:
+        """Do the work of worker.wire.events.encode_events, without an actor.
+
+        Returns:
+            The same. None if an event has no form, a text needs more escapes than a backslash, or `events` is no tuple.
+        """
+
+    def record_set(
+        self,
+        keys: list[bytes | None],
+        values: list[bytes | None],
+        headers: list[list[tuple[str, bytes | None]]],
+        start: int,
+        limit: int,
+    ) -> tuple[bytearray, int]:
+        """Write records as they stand in a record batch, all with the batch's timestamp.
+
+        Args:
+            keys: of all records.
+            values: of all records.
+            headers: of all records; empty if none has headers.
+            start: the place of the first record to write. It is written even if it exceeds the limit.
+            limit: a batch of two records or more has fewer bytes.
+
+        Returns:
+            61 zero bytes for the header and the records behind them; the place of the first record that was not written.
+            It ends before a record with a header name that is not UTF-8.
+
+        Raises:
+            TypeError: a key or value is not bytes or None, or a header is no pair.
+            OverflowError: a batch would exceed 2 GiB.
+        """
+
+    def crc32c(self, data: bytes | bytearray, start: int) -> int:
+        """The CRC-32C of data[start:]. Raises ValueError if start is not within the data."""
+
+
+class NativeMissing(Exception):
+    """The codecs in C are required and cannot be used. The text says why."""
+
+
+chosen: Codecs | None = None
+"""The codecs in C; None while the Python forms are used."""
+
+
+def choose(choice: Choice) -> str:
+    """Choose for this process, and say in a few words what is used and why.
+
+    Raises:
+        NativeMissing: choice is REQUIRE and the codecs in C cannot be used.
+    """
+    global chosen
+    chosen = None
+    if choice is Choice.OFF:
+        return "no, turned off"
+    found, why_not = library()
+    if found is None and choice is Choice.REQUIRE:
+        raise NativeMissing(f"they are {why_not}")
+    if found is None and why_not != NOT_BUILT:
+        log.warning("the codecs in C are not used", why=why_not, build=BUILD)
+    chosen = found
+    return "yes" if found is not None else f"no, {why_not}"
+
+
+def library() -> tuple[Codecs | None, str]:
+    """The library, or None and why it cannot be used."""
+    try:
+        found: Any = import_module(f"{__name__}.compiled")
+    except ModuleNotFoundError:
+        return None, NOT_BUILT
+    except ImportError:
+        return None, "built for another system"
+    if digest() != found.SOURCE:
+        return None, "built from another source"
+    return found, ""

@@ -1,0 +1,611 @@
+/* Codecs of the hot path: Kafka's record batches, CRC32C, and the texts of events with their ids.
+ *
+ * Rules:
+ * - Each function has a Python form that gives the same bytes. worker/native/README.md names it.
+ * - There is no business rule and no field name in here: templates and names of attributes come from Python.
+ * - A function returns None if an argument is unusual. Its caller then uses the Python form.
+ * - Bytes and texts may hold anything. Each write is preceded by `reserve` with the number of bytes.
+ * - Python's stable ABI of 3.11 only, so that one library serves all later versions.
+ *
+ * With -DPORTABLE no instruction is used that a processor might lack. With -DEXACT a buffer has no byte to spare, so
+ * that a sanitizer sees each byte that is written without room.
+ */
+
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030B0000
+#include <Python.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(PORTABLE)
+#define X86 1
+#include <cpuid.h>
+#include <immintrin.h>
+#endif
+
+/* What a function that writes returns. FAILED: a Python exception is set. UNUSUAL: the Python form has to do it. */
+enum { DONE = 0, FAILED = -1, UNUSUAL = 1 };
+
+/* ---- A buffer that grows ---------------------------------------------------------------------------------------- */
+
+typedef struct {
+    uint8_t *data;
+    size_t used, size;
+} Out;
+
+/* Make room for `more` bytes. The put_ functions below write without another check. */
+static int reserve(Out *out, size_t more) {
+    if (more > (size_t)PY_SSIZE_T_MAX / 2 - out->used) {
+        PyErr_NoMemory();
+        return FAILED;
+    }
+    size_t size = out->used + more;
+#ifndef EXACT
+    if (size <= out->size) return DONE;
+    size *= 2;
+#endif
+    uint8_t *data = PyMem_Realloc(out->data, size);
+    if (data == NULL) {
+        PyErr_NoMemory();
+        return FAILED;
+    }
+    out->data = data;
+    out->size = size;
+    return DONE;
+}
+
+static void put(Out *out, const void *data, size_t n) {
+    if (n) memcpy(out->data + out->used, data, n);
+    out->used += n;
+}
+
+static void put_byte(Out *out, uint8_t byte) { out->data[out->used++] = byte; }
+
+/* ---- CRC32C (RFC 3720) ------------------------------------------------------------------------------------------ */
+
+static uint32_t crc_table[8][256]; /* filled once, when the module is loaded */
+
+static void make_crc_table(void) {
+    for (uint32_t byte = 0; byte < 256; byte++) {
+        uint32_t crc = byte;
+        for (int bit = 0; bit < 8; bit++) crc = crc >> 1 ^ (crc & 1 ? 0x82F63B78u : 0);
+        crc_table[0][byte] = crc;
+    }
+    for (int slice = 1; slice < 8; slice++)
+        for (int byte = 0; byte < 256; byte++) {
+            uint32_t before = crc_table[slice - 1][byte];
+            crc_table[slice][byte] = before >> 8 ^ crc_table[0][before & 255];
+        }
+}
+
+/* Eight bytes at a time, by eight tables (Intel's slicing-by-8). */
+static uint32_t crc_portable(uint32_t crc, const uint8_t *p, size_t n) {
+    for (; n >= 8; p += 8, n -= 8) {
+        crc ^= p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+        crc = crc_table[7][crc & 255] ^ crc_table[6][crc >> 8 & 255] ^ crc_table[5][crc >> 16 & 255] ^
+              crc_table[4][crc >> 24] ^ crc_table[3][p[4]] ^ crc_table[2][p[5]] ^ crc_table[1][p[6]] ^
+              crc_table[0][p[7]];
+    }
+    while (n--) crc = crc >> 8 ^ crc_table[0][(crc ^ *p++) & 255];
+    return crc;
+}
+
+#ifdef X86
+__attribute__((target("sse4.2"))) static uint32_t crc_sse42(uint32_t start, const uint8_t *p, size_t n) {
+    uint64_t crc = start;
+    for (; n >= 8; p += 8, n -= 8) {
+        uint64_t eight;
+        memcpy(&eight, p, 8);
+        crc = _mm_crc32_u64(crc, eight);
+    }
+    while (n--) crc = _mm_crc32_u8((uint32_t)crc, *p++);
+    return (uint32_t)crc;
+}
+#endif
+
+static uint32_t (*crc_update)(uint32_t, const uint8_t *, size_t) = crc_portable;
+
+/* ---- SHA-1 (RFC 3174) ------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    uint32_t state[5];
+    uint64_t bytes;
+    uint8_t block[64]; /* bytes % 64 of it are filled */
+} Sha1;
+
+static uint32_t rotated(uint32_t word, int bits) { return word << bits | word >> (32 - bits); }
+
+static void sha1_portable(uint32_t *state, const uint8_t *p) {
+    uint32_t w[80];
+    for (int i = 0; i < 16; i++, p += 4)
+        w[i] = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+    for (int i = 16; i < 80; i++) w[i] = rotated(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
+    uint32_t a = state[0], b = state[1], c = state[2], d = state[3], e = state[4];
+#define ROUNDS(from, to, mixed)                                \
+    for (int i = from; i < to; i++) {                          \
+        uint32_t next = rotated(a, 5) + (mixed) + e + w[i];    \
+        e = d, d = c, c = rotated(b, 30), b = a, a = next;     \
+    }
+    ROUNDS(0, 20, ((b & c) | (~b & d)) + 0x5A827999u)
+    ROUNDS(20, 40, (b ^ c ^ d) + 0x6ED9EBA1u)
+    ROUNDS(40, 60, ((b & c) | (b & d) | (c & d)) + 0x8F1BBCDCu)
+    ROUNDS(60, 80, (b ^ c ^ d) + 0xCA62C1D6u)
+#undef ROUNDS
+    state[0] += a, state[1] += b, state[2] += c, state[3] += d, state[4] += e;
+}
+
+#ifdef X86
+/* Four rounds an instruction. w[g] holds the words of the rounds from 4 * g on; w[20] is for the end. */
+__attribute__((target("sha,sse4.1"))) static void sha1_sha_ni(uint32_t *state, const uint8_t *p) {
+    const __m128i big_endian = _mm_set_epi64x(0x0001020304050607LL, 0x08090A0B0C0D0E0FLL);
+    const __m128i abcd_before = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)state), 0x1B);
+    __m128i w[21], abcd = abcd_before, e, last;
+    for (int g = 0; g < 4; g++)
+        w[g] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(p + 16 * g)), big_endian);
+    for (int g = 4; g < 20; g++)
+        w[g] = _mm_sha1msg2_epu32(_mm_xor_si128(_mm_sha1msg1_epu32(w[g - 4], w[g - 3]), w[g - 2]), w[g - 1]);
+    w[20] = _mm_set_epi32((int)state[4], 0, 0, 0);
+    e = _mm_add_epi32(w[20], w[0]);
+#define ROUNDS(from, to, function)                      \
+    for (int g = from; g < to; g++) {                   \
+        last = abcd;                                    \
+        abcd = _mm_sha1rnds4_epu32(abcd, e, function);  \
+        e = _mm_sha1nexte_epu32(last, w[g + 1]);        \
+    }
+    ROUNDS(0, 5, 0)
+    ROUNDS(5, 10, 1)
+    ROUNDS(10, 15, 2)
+    ROUNDS(15, 20, 3)
+#undef ROUNDS
+    abcd = _mm_shuffle_epi32(_mm_add_epi32(abcd, abcd_before), 0x1B);
+    _mm_storeu_si128((__m128i *)state, abcd);
+    state[4] = (uint32_t)_mm_extract_epi32(e, 3);
+}
+#endif
+
+static void (*sha1_block)(uint32_t *, const uint8_t *) = sha1_portable;
+
+static void sha1_begin(Sha1 *sha1) {
+    static const uint32_t start[5] = {0x67452301u, 0xEFCDAB89u, 0x98BADCFEu, 0x10325476u, 0xC3D2E1F0u};
+    memcpy(sha1->state, start, sizeof start);
+    sha1->bytes = 0;
+}
+
+static void sha1_add(Sha1 *sha1, const void *data, size_t n) {
+    const uint8_t *p = data;
+    while (n) {
+        size_t filled = sha1->bytes % 64, taken = n < 64 - filled ? n : 64 - filled;
+        memcpy(sha1->block + filled, p, taken);
+        sha1->bytes += taken, p += taken, n -= taken;
+        if (filled + taken == 64) sha1_block(sha1->state, sha1->block);
+    }
+}
+
+static void sha1_end(Sha1 *sha1, uint8_t digest[20]) {
+    uint64_t bits = sha1->bytes * 8;
+    uint8_t padding[72] = {0x80}, *length;
+    size_t zeros = (119 - sha1->bytes % 64) % 64 + 1; /* to 56 bytes of the last block; the 0x80 is one of them */
+    length = padding + zeros;
+    for (int i = 0; i < 8; i++) length[i] = (uint8_t)(bits >> (56 - 8 * i));
+    sha1_add(sha1, padding, zeros + 8);
+    for (int i = 0; i < 20; i++) digest[i] = (uint8_t)(sha1->state[i / 4] >> (24 - 8 * (i % 4)));
+}
+
+/* The UUIDv5 (RFC 9562) of what was added, as 36 characters. */
+static void uuid_end(Sha1 *sha1, char text[36]) {
+    static const char hex[] = "0123456789abcdef";
+    uint8_t digest[20];
+    sha1_end(sha1, digest);
+    digest[6] = (digest[6] & 0x0F) | 0x50;
+    digest[8] = (digest[8] & 0x3F) | 0x80;
+    for (int i = 0; i < 16; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10) *text++ = '-';
+        *text++ = hex[digest[i] >> 4];
+        *text++ = hex[digest[i] & 15];
+    }
+}
+
+/* ---- Texts and numbers ------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    const char *p;
+    size_t n;
+    int plain; /* whether no character has to be escaped in JSON; 0 if not known */
+} Span;
+
+/* The UTF-8 of a str. UNUSUAL if it is none, or has unpaired surrogates. It lives as long as the str. */
+static int utf8(PyObject *text, Span *span) {
+    Py_ssize_t n;
+    if (!PyUnicode_Check(text)) return UNUSUAL;
+    span->p = PyUnicode_AsUTF8AndSize(text, &n);
+    if (span->p == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_UnicodeError)) return FAILED;
+        PyErr_Clear();
+        return UNUSUAL;
+    }
+    span->n = (size_t)n;
+    span->plain = 0;
+    return DONE;
+}
+
+/* The same, with a look at all characters, for what is written more than once. */
+static int utf8_looked_at(PyObject *text, Span *span) {
+    int done = utf8(text, span);
+    if (done) return done;
+    span->plain = 1;
+    for (size_t i = 0; i < span->n; i++) {
+        uint8_t byte = (uint8_t)span->p[i];
+        span->plain &= byte >= 0x20 && byte != '"' && byte != '\\';
+    }
+    return DONE;
+}
+
+static int put_span(Out *out, Span span) {
+    if (reserve(out, span.n)) return FAILED;
+    put(out, span.p, span.n);
+    return DONE;
+}
+
+/* A JSON string. UNUSUAL if a character needs an escape of more than a backslash. */
+static int put_quoted(Out *out, Span span) {
+    if (span.n > (size_t)PY_SSIZE_T_MAX / 4) return UNUSUAL;
+    if (reserve(out, 2 * span.n + 2)) return FAILED;
+    put_byte(out, '"');
+    if (span.plain) put(out, span.p, span.n);
+    for (size_t i = span.plain ? span.n : 0; i < span.n; i++) {
+        uint8_t byte = (uint8_t)span.p[i];
+        if (byte < 0x20) return UNUSUAL;
+        if (byte == '"' || byte == '\\') put_byte(out, '\\');
+        put_byte(out, byte);
+    }
+    put_byte(out, '"');
+    return DONE;
+}
+
+/* A whole number, with a point before the last `digits` digits, and zeros before it as needed. digits: 0 to 9. */
+static int put_decimal(Out *out, long long number, int digits) {
+    char text[32], *p = text + sizeof text;
+    unsigned long long left = number < 0 ? 0 - (unsigned long long)number : (unsigned long long)number;
+    for (int written = 0; left || written <= digits; written++, left /= 10) {
+        if (digits && written == digits) *--p = '.';
+        *--p = (char)('0' + left % 10);
+    }
+    if (number < 0) *--p = '-';
+    return put_span(out, (Span){p, (size_t)(text + sizeof text - p), 0});
+}
+
+/* The value of an int. UNUSUAL if it is none, or has more than 64 bits. */
+static int whole_number(PyObject *object, long long *number) {
+    int overflow;
+    if (!PyLong_CheckExact(object)) return UNUSUAL;
+    *number = PyLong_AsLongLongAndOverflow(object, &overflow);
+    return overflow ? UNUSUAL : DONE;
+}
+
+/* ---- The events of an order ------------------------------------------------------------------------------------- */
+
+/* What a template is filled with. */
+typedef struct {
+    Span customer_id, key, causation_id, correlation_id, time, name, id;
+    long long sequence;
+    PyObject *event, *digits;                /* digits: of each currency, a dict */
+    PyObject *template, *kinds, *attributes; /* of the event's data */
+} Values;
+
+static PyObject *currency_name; /* the str "currency", an attribute of each event with an amount */
+
+static int put_attribute(Out *out, const Values *values, char kind, PyObject *name) {
+    PyObject *attribute = PyObject_GetAttr(values->event, name), *currency = NULL, *digits;
+    long long number, places = 0;
+    Span span;
+    int done;
+    if (attribute == NULL) return FAILED;
+    if (kind == 'q' || kind == 't') {
+        done = utf8(attribute, &span);
+        if (!done) done = kind == 'q' ? put_quoted(out, span) : put_span(out, span);
+    } else {
+        done = whole_number(attribute, &number);
+        if (!done && kind == 'm') {
+            currency = PyObject_GetAttr(values->event, currency_name);
+            digits = currency == NULL ? NULL : PyDict_GetItemWithError(values->digits, currency);
+            done = digits != NULL ? whole_number(digits, &places) : PyErr_Occurred() ? FAILED : UNUSUAL;
+            if (!done && (places < 0 || places > 9)) done = UNUSUAL;
+        }
+        if (!done) done = put_decimal(out, number, (int)places);
+    }
+    Py_XDECREF(currency);
+    Py_DECREF(attribute);
+    return done;
+}
+
+static int put_filled(Out *out, const Values *values, PyObject *template, PyObject *kinds, PyObject *attributes);
+
+/* Each kind is the letter of a slot of a template. */
+static int put_slot(Out *out, const Values *values, char kind, PyObject *attribute) {
+    switch (kind) {
+        case 'C': return put_quoted(out, values->customer_id);
+        case 'K': return put_quoted(out, values->key);
+        case 'A': return put_quoted(out, values->causation_id);
+        case 'O': return put_quoted(out, values->correlation_id);
+        case 'T': return put_span(out, values->time);
+        case 'S': return put_decimal(out, values->sequence, 0);
+        case 'N': return put_span(out, values->name);
+        case 'I': return put_span(out, values->id);
+        case '-': return DONE; /* nothing */
+        case 'D': return put_filled(out, values, values->template, values->kinds, values->attributes);
+        case 'i': /* an attribute: an int */
+        case 'm': /* an attribute: an amount in minor units of the event's currency */
+        case 't': /* an attribute: a text without quotes */
+        case 'q': /* an attribute: a text in quotes */
+            if (attribute != NULL) return put_attribute(out, values, kind, attribute);
+    }
+    PyErr_SetString(PyExc_ValueError, "unknown kind of slot");
+    return FAILED;
+}
+
+/* A template with its slots %s filled, each with what its letter in `kinds` says.
+ * attributes: for the slots in order; NULL if none needs one. */
+static int put_filled(Out *out, const Values *values, PyObject *template, PyObject *kinds, PyObject *attributes) {
+    char *text, *kind;
+    Py_ssize_t n, slots;
+    if (PyBytes_AsStringAndSize(template, &text, &n) || PyBytes_AsStringAndSize(kinds, &kind, &slots)) return FAILED;
+    const char *end = text + n;
+    for (Py_ssize_t slot = 0;; slot++) {
+        const char *mark = memchr(text, '%', (size_t)(end - text));
+        if (put_span(out, (Span){text, (size_t)((mark ? mark : end) - text), 0})) return FAILED;
+        if (mark == NULL && slot == slots) return DONE;
+        if (mark == NULL || slot == slots || end - mark < 2 || mark[1] != 's') break;
+        PyObject *attribute = attributes == NULL ? NULL : PyTuple_GetItem(attributes, slot);
+        if (attributes != NULL && attribute == NULL) return FAILED;
+        int done = put_slot(out, values, kind[slot], attribute);
+        if (done) return done;
+        text = (char *)mark + 2;
+    }
+    PyErr_SetString(PyExc_ValueError, "a template has other slots than kinds");
+    return FAILED;
+}
+
+#define MOST_EVENTS 9 /* so that the number of an event is one digit */
+
+PyDoc_STRVAR(events_doc, "events(forms, customer_id, key, causation_id, correlation_id, sequence, time, events)");
+
+/* See Codecs.events in worker/native/__init__.py. */
+static PyObject *events(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    PyObject *envelope, *envelope_kinds, *by_type, *forms[MOST_EVENTS];
+    const char *namespace;
+    Py_ssize_t namespace_bytes, n;
+    Values values = {0};
+    Sha1 seed;
+    Out out = {0};
+    if (count != 8) return PyErr_Format(PyExc_TypeError, "events takes 8 arguments");
+    if (!PyArg_ParseTuple(args[0], "y#SSO!O!", &namespace, &namespace_bytes, &envelope, &envelope_kinds, &PyDict_Type,
+                          &by_type, &PyDict_Type, &values.digits))
+        return NULL;
+    if (!PyTuple_Check(args[7])) Py_RETURN_NONE;
+    n = PyTuple_Size(args[7]);
+    int done = n > MOST_EVENTS ? UNUSUAL : DONE;
+    if (!done) done = utf8_looked_at(args[1], &values.customer_id);
+    if (!done) done = utf8_looked_at(args[2], &values.key);
+    if (!done) done = utf8_looked_at(args[3], &values.causation_id);
+    if (!done) done = utf8_looked_at(args[4] == Py_None ? args[3] : args[4], &values.correlation_id);
+    if (!done) done = whole_number(args[5], &values.sequence);
+    if (!done && values.sequence > INT64_MAX - MOST_EVENTS) done = UNUSUAL;
+    if (!done) done = utf8(args[6], &values.time);
+    if (done) {
+        if (done == FAILED) return NULL;
+        Py_RETURN_NONE;
+    }
+    sha1_begin(&seed); /* the ids of all events begin alike */
+    sha1_add(&seed, namespace, (size_t)namespace_bytes);
+    sha1_add(&seed, values.customer_id.p, values.customer_id.n);
+    sha1_add(&seed, "|", 1);
+    sha1_add(&seed, values.key.p, values.key.n);
+    sha1_add(&seed, "|", 1);
+
+    PyObject *found = PyList_New(0);
+    if (found == NULL) return NULL;
+    for (Py_ssize_t i = 0; i < n && !done; i++) {
+        PyObject *name, *text = NULL, *pair = NULL;
+        Sha1 sha1 = seed;
+        char id[36], number[2] = {'|', '0'};
+        values.event = PyTuple_GetItem(args[7], i);
+        forms[i] = PyDict_GetItemWithError(by_type, (PyObject *)Py_TYPE(values.event));
+        if (forms[i] == NULL) {
+            done = PyErr_Occurred() ? FAILED : UNUSUAL;
+            break;
+        }
+        if (!PyArg_ParseTuple(forms[i], "USSO!", &name, &values.template, &values.kinds, &PyTuple_Type,
+                              &values.attributes)) {
+            done = FAILED;
+            break;
+        }
+        for (Py_ssize_t earlier = 0; earlier < i; earlier++) number[1] += forms[earlier] == forms[i];
+        done = utf8(name, &values.name);
+        if (done) break;
+        sha1_add(&sha1, values.name.p, values.name.n);
+        sha1_add(&sha1, number, 2);
+        uuid_end(&sha1, id);
+        values.id = (Span){id, sizeof id, 0};
+        values.sequence++;
+        out.used = 0;
+        done = put_filled(&out, &values, envelope, envelope_kinds, NULL);
+        if (done) break;
+        text = PyBytes_FromStringAndSize((char *)out.data, (Py_ssize_t)out.used);
+        pair = text == NULL ? NULL : PyTuple_Pack(2, name, text);
+        if (pair == NULL || PyList_Append(found, pair)) done = FAILED;
+        Py_XDECREF(text);
+        Py_XDECREF(pair);
+    }
+    PyMem_Free(out.data);
+    if (!done) return found;
+    Py_DECREF(found);
+    if (done == FAILED) return NULL;
+    Py_RETURN_NONE;
+}
+
+/* ---- Record batches (Kafka's format v2) ------------------------------------------------------------------------- */
+
+#define HEADER_BYTES 61  /* before the records; Python writes it */
+#define VARINT_BYTES 10  /* at most */
+#define MOST_BYTES INT32_MAX /* the format's lengths have 32 bits */
+
+static size_t varint_bytes(int64_t number) {
+    uint64_t zigzag = (uint64_t)number << 1 ^ (number < 0 ? UINT64_MAX : 0);
+    size_t bytes = 1;
+    for (; zigzag > 127; zigzag >>= 7) bytes++;
+    return bytes;
+}
+
+static void put_varint(Out *out, int64_t number) {
+    uint64_t zigzag = (uint64_t)number << 1 ^ (number < 0 ? UINT64_MAX : 0);
+    for (; zigzag > 127; zigzag >>= 7) put_byte(out, (uint8_t)(zigzag | 128));
+    put_byte(out, (uint8_t)zigzag);
+}
+
+/* Bytes or None, which has the length -1. */
+static int bytes_or_none(PyObject *object, Span *span, int64_t *length) {
+    char *data;
+    Py_ssize_t n;
+    *span = (Span){0};
+    *length = -1;
+    if (object == Py_None) return DONE;
+    if (PyBytes_AsStringAndSize(object, &data, &n)) return FAILED;
+    if (n > MOST_BYTES) {
+        PyErr_SetString(PyExc_OverflowError, "a part of a record is too long");
+        return FAILED;
+    }
+    *span = (Span){data, (size_t)n, 0};
+    *length = n;
+    return DONE;
+}
+
+static int put_bytes_or_none(Out *out, PyObject *object) {
+    Span span;
+    int64_t length;
+    if (bytes_or_none(object, &span, &length) || reserve(out, VARINT_BYTES + span.n)) return FAILED;
+    put_varint(out, length);
+    put(out, span.p, span.n);
+    return DONE;
+}
+
+/* The headers of a record, their number first. UNUSUAL if a name is not UTF-8. headers: NULL for none. */
+static int put_headers(Out *out, PyObject *headers) {
+    Py_ssize_t count = headers == NULL ? 0 : PyList_Size(headers);
+    if (count < 0 || reserve(out, VARINT_BYTES)) return FAILED;
+    put_varint(out, count);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *name, *value, *header = PyList_GetItem(headers, i);
+        Span span;
+        if (header == NULL || !PyArg_ParseTuple(header, "UO", &name, &value)) return FAILED;
+        int done = utf8(name, &span);
+        if (done) return done;
+        if (reserve(out, VARINT_BYTES + span.n)) return FAILED;
+        put_varint(out, (int64_t)span.n);
+        if (put_span(out, span) || put_bytes_or_none(out, value)) return FAILED;
+    }
+    return DONE;
+}
+
+/* What follows a record's length. offset: its place in the batch. */
+static int put_record(Out *out, Py_ssize_t offset, PyObject *key, PyObject *value, PyObject *headers) {
+    if (reserve(out, 2 + VARINT_BYTES)) return FAILED;
+    put_byte(out, 0);   /* attributes */
+    put_varint(out, 0); /* all records have the timestamp of the batch */
+    put_varint(out, offset);
+    if (put_bytes_or_none(out, key) || put_bytes_or_none(out, value)) return FAILED;
+    return put_headers(out, headers);
+}
+
+PyDoc_STRVAR(record_set_doc, "record_set(keys, values, headers, start, limit) -> (records, end)");
+
+/* See Codecs.record_set in worker/native/__init__.py. */
+static PyObject *record_set(PyObject *module, PyObject *args) {
+    PyObject *keys, *values, *headers, *built = NULL;
+    Py_ssize_t start, limit;
+    Out batch = {0}, record = {0};
+    int done = DONE;
+    if (!PyArg_ParseTuple(args, "O!O!O!nn", &PyList_Type, &keys, &PyList_Type, &values, &PyList_Type, &headers, &start,
+                          &limit))
+        return NULL;
+    if (start < 0 || limit < 0) return PyErr_Format(PyExc_ValueError, "start and limit are not negative");
+    if (reserve(&batch, HEADER_BYTES)) return NULL;
+    memset(batch.data, 0, HEADER_BYTES);
+    batch.used = HEADER_BYTES;
+    Py_ssize_t next = start;
+    for (; !done && next < PyList_Size(keys); next++) {
+        PyObject *key = PyList_GetItem(keys, next), *value = PyList_GetItem(values, next), *these = NULL;
+        record.used = 0;
+        done = key == NULL || value == NULL ? FAILED : DONE;
+        if (!done && PyList_Size(headers)) {
+            these = PyList_GetItem(headers, next);
+            if (these == NULL) done = FAILED;
+        }
+        if (!done) done = put_record(&record, next - start, key, value, these);
+        if (done) break;
+        size_t whole = record.used + varint_bytes((int64_t)record.used);
+        if (next > start && batch.used + whole >= (size_t)limit) break; /* as aiokafka does */
+        if (batch.used + whole > MOST_BYTES) {
+            PyErr_SetString(PyExc_OverflowError, "a record batch is too long");
+            done = FAILED;
+        } else {
+            done = reserve(&batch, whole);
+        }
+        if (done) break;
+        put_varint(&batch, (int64_t)record.used);
+        put(&batch, record.data, record.used);
+    }
+    if (done != FAILED)
+        built = Py_BuildValue("Nn", PyByteArray_FromStringAndSize((char *)batch.data, (Py_ssize_t)batch.used), next);
+    PyMem_Free(batch.data);
+    PyMem_Free(record.data);
+    return built;
+}
+
+PyDoc_STRVAR(crc32c_doc, "crc32c(data, start) -> int");
+
+/* See Codecs.crc32c in worker/native/__init__.py. */
+static PyObject *crc32c(PyObject *module, PyObject *args) {
+    Py_buffer view;
+    Py_ssize_t start;
+    if (!PyArg_ParseTuple(args, "y*n", &view, &start)) return NULL;
+    PyObject *crc = NULL;
+    if (start < 0 || start > view.len)
+        PyErr_SetString(PyExc_ValueError, "start is not within the data");
+    else
+        crc = PyLong_FromUnsignedLong(
+            crc_update(0xFFFFFFFFu, (uint8_t *)view.buf + start, (size_t)(view.len - start)) ^ 0xFFFFFFFFu);
+    PyBuffer_Release(&view);
+    return crc;
+}
+
+/* ---- The module ------------------------------------------------------------------------------------------------- */
+
+static int load(PyObject *module) {
+    make_crc_table();
+#ifdef X86
+    unsigned a, b, c, d; /* of cpuid's leaf 7; bit 29 of b is SHA */
+    if (__builtin_cpu_supports("sse4.2")) crc_update = crc_sse42;
+    if (__builtin_cpu_supports("sse4.1") && __get_cpuid_count(7, 0, &a, &b, &c, &d) && b >> 29 & 1)
+        sha1_block = sha1_sha_ni;
+#endif
+    if (currency_name == NULL && (currency_name = PyUnicode_InternFromString("currency")) == NULL) return -1;
+    return PyModule_AddStringConstant(module, "SOURCE", SOURCE);
+}
+
+static PyMethodDef methods[] = {
+    {"events", (PyCFunction)(void (*)(void))events, METH_FASTCALL, events_doc},
+    {"record_set", record_set, METH_VARARGS, record_set_doc},
+    {"crc32c", crc32c, METH_VARARGS, crc32c_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, load}, {0, NULL}};
+
+static PyModuleDef definition = {
+    .m_base = PyModuleDef_HEAD_INIT,
+    .m_name = "compiled",
+    .m_methods = methods,
+    .m_slots = slots,
+};
+
+PyMODINIT_FUNC PyInit_compiled(void) { return PyModuleDef_Init(&definition); }
