@@ -3,6 +3,7 @@
 Inputs are usual, odd and hostile ones: texts that are not Unicode, escapes, numbers of any size, sizes around the limits.
 """
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -17,10 +18,12 @@ from worker.domain.events import (
     RewardPointsEarned,
     VipMovedBack,
 )
+from worker.domain.rejections import DeadLettered
 from worker.domain.values import MembershipLevel
 from worker.engine.patches.builders import BatchBuilder
 from worker.engine.unit import Columns, Outgoing
 from worker.wire.events import encode_events
+from worker.wire.inputs import decode_order, decode_orders
 
 NOW = 1_795_515_330_123
 HEADER_BYTES = 61
@@ -127,6 +130,99 @@ def inputs(draw: st.DrawFn) -> tuple[Any, ...]:
     )
 
 
+ORDER = {
+    "eventId": "e-1",
+    "orderId": "o-1",
+    "customerId": "c-1",
+    "totalAmount": {"amount": "129.90", "currency": "USD"},
+    "occurredOn": "2026-11-24T10:15:30.123Z",
+    "correlationId": "k-1",
+}
+_amounts_in = st.one_of(
+    st.from_regex(r"[0-9]{0,17}(\.[0-9]{0,4})?", fullmatch=True),
+    st.sampled_from(
+        ["1e2", "-1.00", "1.", ".5", "٣.00", "1_0.00", "NaN", " 1.00", "0.00", "999999999999999.99"]
+    ),
+    st.integers(),
+    st.floats(),
+    st.none(),
+)
+_times = st.one_of(
+    st.datetimes().map(lambda time: time.isoformat(timespec="milliseconds") + "Z"),
+    st.datetimes().map(lambda time: time.isoformat(timespec="seconds") + "Z"),
+    st.sampled_from(
+        [
+            *(
+                "1900-02-29T00:00:00Z",
+                "2000-02-29T23:59:59.999Z",
+                "1899-12-31T23:59:59Z",
+                "9999-12-31T23:59:59Z",
+            ),
+            *("2026-06-30T24:00:00Z", "2026-06-30T23:59:60Z", "2026-06-30T23:60:00Z", "2026-06-31T00:00:00Z"),
+            *(
+                "2026-06-30t00:00:00z",
+                "2026-06-30T00:00:00+01:00",
+                "2026-06-30T00:00:00.1234567Z",
+                "2026-06-30",
+            ),
+        ]
+    ),
+    texts,
+)
+_json = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), texts),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(texts, inner, max_size=3)),
+    max_leaves=5,
+)
+
+
+@st.composite
+def orders(draw: st.DrawFn) -> list[bytes]:
+    """Values of orders: usual ones, ones with odd fields, and ones with damaged text."""
+    values = []
+    for _ in range(draw(st.integers(0, 4))):
+        order: dict[str, Any] = dict(ORDER)
+        for name in draw(st.lists(st.sampled_from([*ORDER, "specversion", "more", ""]), max_size=3)):
+            order[name] = draw(st.one_of(_json, _times, texts))
+        if draw(st.booleans()):
+            order["totalAmount"] = {"amount": draw(_amounts_in), "currency": draw(currencies)}
+        if draw(st.booleans()):
+            order["occurredOn"] = draw(_times)
+        for name in draw(st.lists(st.sampled_from(list(ORDER)), max_size=1)):
+            order.pop(name, None)
+        text = json.dumps(
+            order, ensure_ascii=draw(st.booleans()), indent=draw(st.sampled_from([None, None, 1, "\t"]))
+        )
+        value = bytearray(text.encode(errors="surrogatepass"))
+        for damage in draw(st.sampled_from([[], [], _cut, _insert, _change, _repeat])):
+            damage(draw, value)
+        values.append(bytes(value))
+    return values
+
+
+def _place(draw: st.DrawFn, value: bytearray) -> int:
+    return draw(st.integers(0, len(value) - 1)) if value else 0
+
+
+_byte = st.one_of(st.sampled_from(b'\0{}[]",:\\ \n0-.eE'), st.integers(0, 255))
+_cut = [lambda draw, value: value.__delitem__(slice(_place(draw, value), None))]
+_insert = [lambda draw, value: value.insert(_place(draw, value), draw(_byte))]
+_change = [lambda draw, value: value.__setitem__(_place(draw, value), draw(_byte))] * 2
+_repeat = [lambda draw, value: value.extend(value[_place(draw, value) :])]
+
+
+def read(values: list[bytes]) -> list[Any]:
+    """What becomes of each value: the order, or the dead letter's reason and text."""
+    return [order or _read_alone(value) for value, order in zip(values, decode_orders(values), strict=True)]
+
+
+def _read_alone(value: bytes) -> Any:
+    try:
+        return decode_order(value, [])
+    except DeadLettered as error:
+        return error.reason, str(error)
+
+
 Compared = Callable[[native.Codecs | None, Any], Outcome]
 
 COMPARED: dict[str, tuple[st.SearchStrategy[Any], Compared]] = {
@@ -135,6 +231,7 @@ COMPARED: dict[str, tuple[st.SearchStrategy[Any], Compared]] = {
         lambda codecs, drawn: outcome(codecs, batches, *drawn),
     ),
     "events": (inputs(), lambda codecs, drawn: outcome(codecs, encode_events, *drawn)),
+    "orders": (orders(), lambda codecs, drawn: outcome(codecs, read, drawn)),
     "checksums": (
         st.tuples(st.binary(max_size=200), st.integers(-2, 210)),
         lambda codecs, drawn: outcome(codecs, checksum, *drawn),

@@ -1,5 +1,6 @@
 """The codecs in C and their Python forms make the same bytes of any input, and refuse the same inputs."""
 
+import json
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -7,14 +8,19 @@ from typing import Any
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from tests.native.compared import COMPARED, HEADER_BYTES, batches, inputs, outcome
+from tests.native.compared import ORDER as ORDER_IN
 from tests.native.libraries import PORTABLE, library, using
 from worker.domain.events import CustomerSpendingUpdated, RewardPointsEarned
+from worker.domain.messages import OrderCompleted
 from worker.engine.unit import Columns, Headers
 from worker.native import Codecs
 from worker.wire.events import encode_events
+from worker.wire.inputs import decode_order, decode_orders
 from worker.wire.limits import MAX_VALUE_BYTES
+from worker.wire.money import DIGITS
 
 EXAMPLES = 100  # `make native-fuzz` plays a million
 TIME = "2026-11-24T10:15:30.123Z"
@@ -58,6 +64,10 @@ class Wrong:
             written[-1] ^= 1
         return written, end
 
+    def objects(self, fields: Any, make: Any, values: list[bytes]) -> list[Any]:
+        found = self._codecs.objects(fields, make, values)
+        return [each and structs.replace(each, amount=each.amount + 1) for each in found]
+
     def crc32c(self, data: bytes | bytearray, start: int) -> int:
         return self._codecs.crc32c(data, start) ^ 1
 
@@ -89,6 +99,81 @@ def test_the_events_of_a_usual_order_are_made_in_c(codecs: Codecs):
         made = encode_events(*USUAL)
     assert asked == [made]
     assert made == outcome(None, encode_events, *USUAL)[1]
+
+
+USUAL_ORDERS = [
+    ORDER_IN,
+    {name: value for name, value in ORDER_IN.items() if name != "correlationId"},
+    {**ORDER_IN, "correlationId": None},
+    {**ORDER_IN, "items": [{"sku": "a", "n": 1, "each": 0.5e-3, "gift": False}, []], "note": {}, "more": -0},
+    {**ORDER_IN, "totalAmount": {"currency": "JPY", "amount": "130"}},
+    {**ORDER_IN, "totalAmount": {"amount": "999999999999999.99", "currency": "EUR"}},
+    {**ORDER_IN, "totalAmount": {"amount": "1.234", "currency": "KWD"}},
+    *(
+        {**ORDER_IN, "occurredOn": f"{day}T23:59:59.999Z"}
+        for day in ("1900-01-01", "2000-02-29", "9999-12-31")
+    ),
+    {**ORDER_IN, "eventId": "e" * 100, "orderId": "~ !", "occurredOn": "1969-12-31T23:59:59Z"},
+]
+
+
+@pytest.mark.parametrize("order", USUAL_ORDERS)
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_usual_order_is_read_in_c(codecs: Codecs, order: dict[str, Any], indent: int | None):
+    value = json.dumps(order, indent=indent).encode()
+    with using(codecs):
+        assert decode_orders([value, b"{}"]) == [decode_order(value, []), None]
+
+
+UNUSUAL_ORDERS = [
+    {**ORDER_IN, "specversion": "1.0"},
+    {**ORDER_IN, "eventId": ""},
+    {**ORDER_IN, "eventId": "e" * 101},
+    {**ORDER_IN, "eventId": None},
+    {**ORDER_IN, "eventId": "é"},
+    {**ORDER_IN, "eventId": "\x7f"},
+    {**ORDER_IN, "eventId": "tab\t"},
+    {**ORDER_IN, "deep": json.loads("[" * 17 + "]" * 17)},
+    {**ORDER_IN, "totalAmount": {"amount": "1.0", "currency": "USD"}},
+    {**ORDER_IN, "totalAmount": {"amount": "1.00", "currency": "XXX"}},
+    {**ORDER_IN, "totalAmount": {"amount": ".00", "currency": "USD"}},
+    {**ORDER_IN, "totalAmount": {"amount": "1000000000000000.00", "currency": "USD"}},
+    {**ORDER_IN, "totalAmount": {"amount": "1.00"}},
+    {**ORDER_IN, "occurredOn": "2026-02-29T00:00:00Z"},
+    {**ORDER_IN, "occurredOn": "1899-12-31T23:59:59Z"},
+    {**ORDER_IN, "occurredOn": "2026-11-24T10:15:30.12Z"},
+    {**ORDER_IN, "occurredOn": ""},
+]
+PLAIN = json.dumps(ORDER_IN).encode()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(json.dumps(order, ensure_ascii=False).encode() for order in UNUSUAL_ORDERS),
+        *(
+            b"",
+            b"{",
+            b"[]",
+            b"null",
+            PLAIN + b"x",
+            PLAIN + b"\0",
+            b"\0" + PLAIN,
+            PLAIN * 2,
+            PLAIN[:-1] + b",}",
+        ),
+        PLAIN[:-1] + b',"orderId":"o-2"}',
+        PLAIN[:-1] + b',"more":01}',
+        PLAIN[:-1] + b',"more":1.}',
+        PLAIN[:-1] + b',"more":NaN}',
+        PLAIN[:-1] + b',"more":[1,]}',
+        PLAIN.ljust(65_537),
+        *(PLAIN[:end] for end in range(len(PLAIN))),
+    ],
+)
+def test_any_other_value_is_left_to_python(codecs: Codecs, value: bytes):
+    with using(codecs):
+        assert decode_orders([value]) == [None]
 
 
 def test_ids_of_any_length_are_hashed_alike(codecs: Codecs):
@@ -154,6 +239,33 @@ def test_what_is_no_record_is_an_error(codecs: Codecs, arguments: Any):
         codecs.record_set(*arguments)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        (),
+        ((), b"d", (b"", b""), {}),
+        ((b"a",) * 17, b"d" * 17, (b"", b""), {}),
+        ((b"a",), b"d", (b"",), {}),
+        (("a",), b"d", (b"", b""), {}),
+        ((b"a",), "d", (b"", b""), {}),
+        ((b"a",), b"d", (b"", b""), None),
+    ],
+)
+def test_fields_that_do_not_fit_are_an_error(codecs: Codecs, fields: Any):
+    with pytest.raises((TypeError, ValueError, IndexError)):
+        codecs.objects(fields, tuple, [b'{"a":"x"}'])
+
+
+def test_what_is_no_value_or_cannot_be_made_is_an_error(codecs: Codecs):
+    fields: Any = ((b"a",), b"d", (b"", b""), {})
+    assert codecs.objects(fields, str, [b'{"a":"x"}', b'{"a":1}']) == ["x", None]
+    wrong: Any = "text"
+    with pytest.raises(TypeError):
+        codecs.objects(fields, str, [b'{"a":"x"}', wrong])
+    with pytest.raises(ZeroDivisionError):
+        codecs.objects(fields, lambda _: 1 // 0, [b'{"a":"x"}'])
+
+
 FORMS: Any = (b"n" * 16, b"%s", b"D", {int: ("E", b"%s", b"i", ("real",))}, {})
 
 
@@ -185,6 +297,7 @@ def test_forms_that_do_not_fit_are_an_error(codecs: Codecs, forms: Any):
         codecs.events(forms, "c", "k", "a", None, 0, TIME, (7,))
 
 
+FIELDS = (tuple(name.encode() for name in ORDER_IN), b"dddmto", (b"amount", b"currency"), DIGITS)
 HEADER: Headers = [("n" * 51, b"w" * 50), ("\udcff", None)]
 
 
@@ -194,12 +307,28 @@ def test_no_reference_is_kept_or_lost(codecs: Codecs):
     wrong: Any = [[(value, value)]]
     ids = ["c" * 50, "o" * 50, "e" * 50, "k" * 50, "\ud800" * 9]
     event = CustomerSpendingUpdated(2**63, ids[0], 10**50, 7, ids[1], name, 1)
-    watched = [name, value, header, *header, *ids, event, *ORDER, ORDER, event.amount, event.total_spending]
+    orders = [PLAIN, PLAIN[:-1], PLAIN.replace(b"129", b"x"), PLAIN.replace(b"USD", b"XXX"), b"{}"]
+    watched = [
+        *orders,
+        *FIELDS[0],
+        OrderCompleted,
+        name,
+        value,
+        header,
+        *header,
+        *ids,
+        event,
+        *ORDER,
+        ORDER,
+        event.amount,
+        event.total_spending,
+    ]
 
     def call() -> None:
         these: list[list[Headers]] = [[], [header], [[header[0]]], [[(name, value)]]]
         for headers in these:
             codecs.record_set([value], [value], headers, 0, 100)
+        codecs.objects(FIELDS, OrderCompleted, orders)
         for given_ids in (ids[:4], ids[1:]):
             events: Any
             for events in (ORDER, (event,), (), [], (*ORDER, 1)):

@@ -6,16 +6,18 @@ Rules:
 - A library that was built from another source than the one beside it is not used.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
 from worker.native.build import digest
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 
 class Choice(StrEnum):
@@ -54,6 +56,19 @@ A template has slots `%s`. The kind of a slot is a letter:
 - t: an attribute that is a text, without quotes; q: the same in quotes.
 """
 
+Fields = tuple[tuple[bytes, ...], bytes, tuple[bytes, ...], Mapping[str, int]]
+"""What `Codecs.objects` needs of the fields of a JSON object, in this order:
+
+- their names, and the kind of each, as letters;
+- the names of an amount and its currency in an object of both;
+- the number of digits of each currency.
+
+The kinds are:
+- d: an id; o: an id that may be null or missing;
+- m: an object of an amount and its currency, which make two arguments; t: a time, in ms since 1970 UTC;
+- x: a field that must not be there, and makes no argument.
+"""
+
 
 class Codecs(Protocol):
     """The functions of the library. Each Python form stands where it is called."""
@@ -73,6 +88,19 @@ class Codecs(Protocol):
 
         Returns:
             The same. None if an event has no form, a text needs more escapes than a backslash, or `events` is no tuple.
+        """
+
+    def objects(self, fields: Fields, make: Callable[..., T], values: list[bytes]) -> list[T | None]:
+        """Read plain JSON objects.
+
+        Args:
+            fields: what to look for. Other fields are skipped.
+            make: called with what the fields hold, in their order.
+            values: the JSON texts.
+
+        Returns:
+            For each value what `make` returned. None if the Python form has to read it: it has a character beyond ASCII,
+            an escape, a field twice, another spelling of a time or an amount, or it breaks the schema.
         """
 
     def record_set(

@@ -1,8 +1,8 @@
-/* Codecs of the hot path: Kafka's record batches, CRC32C, and the texts of events with their ids.
+/* Codecs of the hot path: orders as JSON, the texts of events with their ids, Kafka's record batches and CRC32C.
  *
  * Rules:
  * - Each function has a Python form that gives the same bytes. worker/native/README.md names it.
- * - There is no business rule and no field name in here: templates and names of attributes come from Python.
+ * - There is no business rule and no field name in here: templates and names come from Python.
  * - A function returns None if an argument is unusual. Its caller then uses the Python form.
  * - Bytes and texts may hold anything. Each write is preceded by `reserve` with the number of bytes.
  * - Python's stable ABI of 3.11 only, so that one library serves all later versions.
@@ -578,6 +578,290 @@ static PyObject *crc32c(PyObject *module, PyObject *args) {
     return crc;
 }
 
+/* ---- Reading plain JSON objects --------------------------------------------------------------------------------- */
+
+#define MOST_OBJECT_BYTES 65536
+#define MOST_LEVELS 16
+#define MOST_FIELDS 16
+#define MOST_ID_CHARACTERS 100
+#define MOST_DIGITS 18 /* so that an amount has 63 bits */
+
+/* The rest of a text. The functions below return whether what they look for is next, in its usual form, and go past it.
+ * They accept less than the Python form does, and never anything that it refuses. */
+typedef struct {
+    const char *p, *end;
+} Json;
+
+static void skip_space(Json *json) {
+    while (json->p < json->end && (*json->p == ' ' || *json->p == '\n' || *json->p == '\r' || *json->p == '\t'))
+        json->p++;
+}
+
+static int next_is(Json *json, char byte) {
+    skip_space(json);
+    if (json->p == json->end || *json->p != byte) return 0;
+    json->p++;
+    return 1;
+}
+
+/* A string of printable ASCII without escapes. */
+static int read_text(Json *json, Span *span) {
+    if (!next_is(json, '"')) return 0;
+    const char *start = json->p;
+    for (; json->p < json->end; json->p++) {
+        uint8_t byte = (uint8_t)*json->p;
+        if (byte == '"') {
+            *span = (Span){start, (size_t)(json->p++ - start), 0};
+            return 1;
+        }
+        if (byte < 0x20 || byte == '\\' || byte >= 0x7F) return 0;
+    }
+    return 0;
+}
+
+static int read_word(Json *json, const char *word) {
+    size_t n = strlen(word);
+    if ((size_t)(json->end - json->p) < n || memcmp(json->p, word, n)) return 0;
+    json->p += n;
+    return 1;
+}
+
+static int skip_digits(Json *json) {
+    const char *start = json->p;
+    while (json->p < json->end && *json->p >= '0' && *json->p <= '9') json->p++;
+    return json->p > start;
+}
+
+static int skip_number(Json *json) {
+    read_word(json, "-");
+    if (!read_word(json, "0") && !skip_digits(json)) return 0;
+    if (read_word(json, ".") && !skip_digits(json)) return 0;
+    if (!read_word(json, "e") && !read_word(json, "E")) return 1;
+    if (!read_word(json, "+")) read_word(json, "-");
+    return skip_digits(json);
+}
+
+/* A value of any kind that nobody asks for. levels: how many more may be nested. */
+static int skip_value(Json *json, int levels) {
+    Span text;
+    if (next_is(json, '"')) {
+        json->p--;
+        return read_text(json, &text);
+    }
+    int is_object = next_is(json, '{');
+    if (!is_object && !next_is(json, '['))
+        return read_word(json, "null") || read_word(json, "true") || read_word(json, "false") || skip_number(json);
+    char end = is_object ? '}' : ']';
+    if (levels == 0) return 0;
+    if (next_is(json, end)) return 1;
+    do {
+        if (is_object && !(read_text(json, &text) && next_is(json, ':'))) return 0;
+        if (!skip_value(json, levels - 1)) return 0;
+    } while (next_is(json, ','));
+    return next_is(json, end);
+}
+
+static int same(Span one, Span other) { return one.n == other.n && !memcmp(one.p, other.p, one.n); }
+
+/* The object of an amount and its currency, as texts. names: of these two fields. */
+static int read_money(Json *json, const Span names[2], Span found[2]) {
+    int have[2] = {0, 0};
+    Span name;
+    if (!next_is(json, '{')) return 0;
+    do {
+        if (!read_text(json, &name) || !next_is(json, ':')) return 0;
+        int which = same(name, names[1]);
+        if (have[which]++ || !same(name, names[which]) || !read_text(json, &found[which])) return 0;
+    } while (next_is(json, ','));
+    return have[0] && have[1] && next_is(json, '}');
+}
+
+/* The figure of `n` digits. */
+static int figure(const char *p, int n, int64_t *number) {
+    *number = 0;
+    for (; n; n--, p++) {
+        if (*p < '0' || *p > '9') return 0;
+        *number = *number * 10 + (*p - '0');
+    }
+    return 1;
+}
+
+/* Minor units of an amount such as 129.90, with exactly as many digits after the point as the currency has. */
+static int minor_units(Span amount, long long digits, int64_t *minor) {
+    if (digits < 0 || amount.n > MOST_DIGITS) return 0;
+    int64_t n = (int64_t)amount.n, whole = digits ? n - digits - 1 : n, fraction = 0;
+    int64_t power = 1;
+    if (whole < 1 || whole > 15) return 0;
+    if (digits && (amount.p[whole] != '.' || !figure(amount.p + whole + 1, (int)digits, &fraction))) return 0;
+    if (!figure(amount.p, (int)whole, minor)) return 0;
+    for (; digits; digits--) power *= 10;
+    *minor = *minor * power + fraction;
+    return 1;
+}
+
+/* Milliseconds since 1970 of 2026-11-24T10:15:30Z, or with .123 before the Z. The years are 1900 to 9999. */
+static int milliseconds(Span time, int64_t *ms) {
+    static const int days_before[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365};
+    int64_t year, month, day, hour, minute, second, fraction = 0;
+    const char *p = time.p;
+    if (time.n != 20 && time.n != 24) return 0;
+    if (p[4] != '-' || p[7] != '-' || p[10] != 'T' || p[13] != ':' || p[16] != ':' || p[time.n - 1] != 'Z') return 0;
+    if (!figure(p, 4, &year) || !figure(p + 5, 2, &month) || !figure(p + 8, 2, &day) || !figure(p + 11, 2, &hour) ||
+        !figure(p + 14, 2, &minute) || !figure(p + 17, 2, &second))
+        return 0;
+    if (time.n == 24 && (p[19] != '.' || !figure(p + 20, 3, &fraction))) return 0;
+    if (year < 1900 || month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 || second > 59) return 0;
+    int leap_year = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    int leap_day = leap_year && month == 2;
+    if (day > days_before[month] - days_before[month - 1] + leap_day) return 0;
+    int64_t years = year - 1; /* whole ones since year 1, whose leap days count */
+    int64_t days = years * 365 + years / 4 - years / 100 + years / 400 - 719162; /* to 1970-01-01 */
+    days += days_before[month - 1] + (leap_year && month > 2) + day - 1;
+    *ms = ((days * 24 + hour) * 60 + minute) * 60000 + second * 1000 + fraction;
+    return 1;
+}
+
+static int read_id(Json *json, Span *id) {
+    return read_text(json, id) && id->n >= 1 && id->n <= MOST_ID_CHARACTERS;
+}
+
+static PyObject *text_of(Span span) { return PyUnicode_FromStringAndSize(span.p, (Py_ssize_t)span.n); }
+
+/* Put what was read into the arguments. Takes the reference. */
+static int put_argument(PyObject *arguments, Py_ssize_t *at, PyObject *argument) {
+    return argument == NULL || PyTuple_SetItem(arguments, (*at)++, argument) ? FAILED : DONE;
+}
+
+/* Puts amount and currency into the arguments. UNUSUAL if the currency is unknown, or the amount is in another form. */
+static int put_money(PyObject *arguments, Py_ssize_t *at, Span money[2], PyObject *digits_of) {
+    PyObject *currency = text_of(money[1]);
+    if (currency == NULL) return FAILED;
+    PyObject *digits = PyDict_GetItemWithError(digits_of, currency);
+    long long places;
+    int64_t minor;
+    int done = digits != NULL ? whole_number(digits, &places) : PyErr_Occurred() ? FAILED : UNUSUAL;
+    if (!done && !minor_units(money[0], places, &minor)) done = UNUSUAL;
+    if (!done) done = put_argument(arguments, at, PyLong_FromLongLong(minor));
+    if (!done) return put_argument(arguments, at, currency);
+    Py_DECREF(currency);
+    return done;
+}
+
+/* Which fields an object has. kinds: a letter for each. arguments: how many the fields are for a function. */
+typedef struct {
+    Span names[MOST_FIELDS], money_names[2];
+    const char *kinds;
+    Py_ssize_t count, arguments;
+    PyObject *digits_of;
+} Fields;
+
+static int names_of(PyObject *tuple, Py_ssize_t count, Span *names) {
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *name = PyTuple_GetItem(tuple, i);
+        int64_t length;
+        if (name == NULL || bytes_or_none(name, &names[i], &length)) return FAILED;
+    }
+    return DONE;
+}
+
+static int fields_of(PyObject *tuple, Fields *fields) {
+    PyObject *names, *money_names;
+    if (!PyArg_ParseTuple(tuple, "O!y#O!O!", &PyTuple_Type, &names, &fields->kinds, &fields->count, &PyTuple_Type,
+                          &money_names, &PyDict_Type, &fields->digits_of))
+        return FAILED;
+    if (fields->count > MOST_FIELDS) {
+        PyErr_SetString(PyExc_ValueError, "too many fields");
+        return FAILED;
+    }
+    for (Py_ssize_t i = 0; i < fields->count; i++)
+        fields->arguments += fields->kinds[i] == 'm' ? 2 : fields->kinds[i] != 'x';
+    return names_of(names, fields->count, fields->names) || names_of(money_names, 2, fields->money_names) ? FAILED : DONE;
+}
+
+/* Read one object. found: what each field holds. have: 1 for a field that is there, -1 for one that is null. */
+static int read_object(Json json, const Fields *fields, Span found[][2], int *have) {
+    if (!next_is(&json, '{')) return 0;
+    do {
+        Span name;
+        Py_ssize_t field = 0;
+        int usual = 0, null;
+        if (!read_text(&json, &name) || !next_is(&json, ':')) return 0;
+        while (field < fields->count && !same(name, fields->names[field])) field++;
+        if (field == fields->count) {
+            usual = skip_value(&json, MOST_LEVELS);
+        } else if (!have[field]) { /* a field that comes twice is not usual */
+            have[field] = 1;
+            switch (fields->kinds[field]) {
+                case 'd': usual = read_id(&json, found[field]); break;
+                case 'm': usual = read_money(&json, fields->money_names, found[field]); break;
+                case 't': usual = read_text(&json, found[field]); break;
+                case 'o':
+                    null = next_is(&json, 'n');
+                    if (null) have[field] = -1;
+                    usual = null ? read_word(&json, "ull") : read_id(&json, found[field]);
+            }
+        }
+        if (!usual) return 0;
+    } while (next_is(&json, ','));
+    if (!next_is(&json, '}')) return 0;
+    skip_space(&json);
+    return json.p == json.end;
+}
+
+/* Put what an object holds into a tuple of arguments. */
+static int put_arguments(Json json, const Fields *fields, PyObject *arguments) {
+    Span found[MOST_FIELDS][2];
+    int have[MOST_FIELDS] = {0}, done = DONE;
+    Py_ssize_t at = 0;
+    if (!read_object(json, fields, found, have)) return UNUSUAL;
+    for (Py_ssize_t field = 0; field < fields->count && !done; field++) {
+        char kind = fields->kinds[field];
+        int64_t ms;
+        if (kind == 'x') continue;
+        if (have[field] == 1 && kind == 'm') {
+            done = put_money(arguments, &at, found[field], fields->digits_of);
+        } else if (have[field] == 1 && kind == 't') {
+            done = milliseconds(*found[field], &ms) ? put_argument(arguments, &at, PyLong_FromLongLong(ms)) : UNUSUAL;
+        } else if (have[field] == 1) {
+            done = put_argument(arguments, &at, text_of(*found[field]));
+        } else if (kind == 'o') {
+            Py_INCREF(Py_None);
+            done = put_argument(arguments, &at, Py_None);
+        } else {
+            done = UNUSUAL;
+        }
+    }
+    return done;
+}
+
+PyDoc_STRVAR(objects_doc, "objects(fields, make, values) -> list");
+
+/* See Codecs.objects in worker/native/__init__.py. */
+static PyObject *objects(PyObject *module, PyObject *args) {
+    PyObject *fields_tuple, *make, *values;
+    Fields fields = {0};
+    if (!PyArg_ParseTuple(args, "O!OO!", &PyTuple_Type, &fields_tuple, &make, &PyList_Type, &values)) return NULL;
+    if (fields_of(fields_tuple, &fields)) return NULL;
+    PyObject *found = PyList_New(0);
+    for (Py_ssize_t i = 0; found != NULL && i < PyList_Size(values); i++) {
+        PyObject *value = PyList_GetItem(values, i), *made = NULL, *arguments = PyTuple_New(fields.arguments);
+        Span span;
+        int64_t length;
+        int done = value == NULL || arguments == NULL || bytes_or_none(value, &span, &length) ? FAILED : DONE;
+        if (!done && (length <= 0 || length > MOST_OBJECT_BYTES)) done = UNUSUAL;
+        if (!done) done = put_arguments((Json){span.p, span.p + span.n}, &fields, arguments);
+        if (!done) made = PyObject_Call(make, arguments, NULL);
+        if (done == UNUSUAL) {
+            made = Py_None;
+            Py_INCREF(made);
+        }
+        if (made == NULL || PyList_Append(found, made)) Py_CLEAR(found);
+        Py_XDECREF(made);
+        Py_XDECREF(arguments);
+    }
+    return found;
+}
+
 /* ---- The module ------------------------------------------------------------------------------------------------- */
 
 static int load(PyObject *module) {
@@ -595,6 +879,7 @@ static int load(PyObject *module) {
 static PyMethodDef methods[] = {
     {"events", (PyCFunction)(void (*)(void))events, METH_FASTCALL, events_doc},
     {"record_set", record_set, METH_VARARGS, record_set_doc},
+    {"objects", objects, METH_VARARGS, objects_doc},
     {"crc32c", crc32c, METH_VARARGS, crc32c_doc},
     {NULL, NULL, 0, NULL},
 };

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 from pydantic.alias_generators import to_camel
 
+from worker import native
 from worker.domain.messages import OrderCompleted, OrderReturned, PaymentCompleted
 from worker.domain.rejections import DeadLettered, DeadLetterReason
 from worker.wire.cloudevents import Headers, Unwrapped, binary_type, is_binary, says_structured, unwrap
@@ -109,6 +110,13 @@ _read_return = msgspec.json.Decoder(_PlainReturn).decode
 _read_string = msgspec.json.Decoder(str).decode
 _read_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _READ_TOGETHER = 32
+
+
+def _names(struct: type[msgspec.Struct]) -> tuple[bytes, ...]:
+    return tuple(field.encode_name.encode() for field in msgspec.structs.fields(struct))
+
+
+_FIELDS: native.Fields = (_names(_PlainOrder), b"dddmtox", _names(MoneyIn), DIGITS)  # for OrderCompleted
 _QUOTE = ord('"')
 _LONGEST_CENTS = len('"123456789012345.00"')
 _NUMBER_STARTS = b"-0123456789"
@@ -141,6 +149,8 @@ def decode_orders(values: Sequence[bytes]) -> list[OrderCompleted | None]:
         For each value its order. None if `decode_order` has to read the value: it is no plain order, or one of those
         that were read with it is none.
     """
+    if native.chosen is not None:
+        return native.chosen.objects(_FIELDS, OrderCompleted, list(values))
     found: list[OrderCompleted | None] = []
     for start in range(0, len(values), _READ_TOGETHER):
         found += _read_together(values[start : start + _READ_TOGETHER])
