@@ -99,8 +99,8 @@ class Codecs(Protocol):
             values: the JSON texts.
 
         Returns:
-            For each value what `make` returned. None if the Python form has to read it: it has a character beyond ASCII,
-            an escape, a field twice, another spelling of a time or an amount, or it breaks the schema.
+            For each value what `make` returned; None if the Python form has to read it. That is so for characters beyond
+            ASCII, escapes, a field twice, and other spellings of times and amounts. It is so for what breaks the schema.
         """
 
     def record_set(
