@@ -32,7 +32,7 @@ faults: $(VENV)/.installed-dev $(VENV)/.codecs ## crashes, frozen processes, bro
 bench: $(VENV)/.installed-dev $(VENV)/.codecs ## the worker against Kafka Streams and others on this machine; BENCH=--full for all of it
 	$(BIN)/python -m tests.benchmarks $(BENCH)
 
-native-fuzz: $(VENV)/.installed-dev $(VENV)/.codecs ## a million inputs to the codecs in C and to their Python forms; minutes
+native-fuzz: $(VENV)/.installed-dev $(VENV)/.codecs ## a million damaged orders, and more, to the codecs in C and to their Python forms; minutes
 	$(BIN)/python -m tests.native.fuzz
 
 native-sanitized: $(VENV)/.installed-dev ## the tests of the codecs in C, built with the sanitizers of gcc

@@ -130,7 +130,7 @@ def inputs(draw: st.DrawFn) -> tuple[Any, ...]:
     )
 
 
-ORDER = {
+ORDER: dict[str, Any] = {
     "eventId": "e-1",
     "orderId": "o-1",
     "customerId": "c-1",
@@ -138,6 +138,20 @@ ORDER = {
     "occurredOn": "2026-11-24T10:15:30.123Z",
     "correlationId": "k-1",
 }
+USUAL_ORDERS = [
+    ORDER,
+    {name: value for name, value in ORDER.items() if name != "correlationId"},
+    {**ORDER, "correlationId": None},
+    {**ORDER, "items": [{"sku": "a", "n": 1, "each": 0.5e-3, "gift": False}, []], "note": {}, "more": -0},
+    {**ORDER, "totalAmount": {"currency": "JPY", "amount": "130"}},
+    {**ORDER, "totalAmount": {"amount": "999999999999999.99", "currency": "EUR"}},
+    {**ORDER, "totalAmount": {"amount": "1.234", "currency": "KWD"}},
+    *({**ORDER, "occurredOn": f"{day}T23:59:59.999Z"} for day in ("1900-01-01", "2000-02-29", "9999-12-31")),
+    {**ORDER, "eventId": "e" * 100, "orderId": "~ !", "occurredOn": "1969-12-31T23:59:59Z"},
+]
+USUAL_VALUES = [json.dumps(order).encode() for order in USUAL_ORDERS]
+"""Values that the codecs in C read."""
+
 _amounts_in = st.one_of(
     st.from_regex(r"[0-9]{0,17}(\.[0-9]{0,4})?", fullmatch=True),
     st.sampled_from(

@@ -10,8 +10,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from tests.native.compared import COMPARED, HEADER_BYTES, batches, inputs, outcome
+from tests.native.compared import COMPARED, HEADER_BYTES, USUAL_ORDERS, batches, inputs, outcome
 from tests.native.compared import ORDER as ORDER_IN
+from tests.native.fuzz import differences
 from tests.native.libraries import PORTABLE, library, using
 from worker.domain.events import CustomerSpendingUpdated, RewardPointsEarned
 from worker.domain.messages import OrderCompleted
@@ -46,6 +47,14 @@ def test_both_make_the_same_of_any_input(codecs: Codecs, what: str):
         assert compared(codecs, each) == compared(None, each)
 
     same()
+
+
+def test_no_damaged_order_is_read_otherwise(codecs: Codecs):
+    assert list(differences(codecs, 10_000, seed=1)) == []
+
+
+def test_the_damage_leaves_orders_that_are_read_and_sees_one_that_is_read_otherwise():
+    assert len(list(differences(Wrong(library()), 1_000, seed=1))) > 100
 
 
 class Wrong:
@@ -99,22 +108,6 @@ def test_the_events_of_a_usual_order_are_made_in_c(codecs: Codecs):
         made = encode_events(*USUAL)
     assert asked == [made]
     assert made == outcome(None, encode_events, *USUAL)[1]
-
-
-USUAL_ORDERS = [
-    ORDER_IN,
-    {name: value for name, value in ORDER_IN.items() if name != "correlationId"},
-    {**ORDER_IN, "correlationId": None},
-    {**ORDER_IN, "items": [{"sku": "a", "n": 1, "each": 0.5e-3, "gift": False}, []], "note": {}, "more": -0},
-    {**ORDER_IN, "totalAmount": {"currency": "JPY", "amount": "130"}},
-    {**ORDER_IN, "totalAmount": {"amount": "999999999999999.99", "currency": "EUR"}},
-    {**ORDER_IN, "totalAmount": {"amount": "1.234", "currency": "KWD"}},
-    *(
-        {**ORDER_IN, "occurredOn": f"{day}T23:59:59.999Z"}
-        for day in ("1900-01-01", "2000-02-29", "9999-12-31")
-    ),
-    {**ORDER_IN, "eventId": "e" * 100, "orderId": "~ !", "occurredOn": "1969-12-31T23:59:59Z"},
-]
 
 
 @pytest.mark.parametrize("order", USUAL_ORDERS)
