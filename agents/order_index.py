@@ -64,23 +64,24 @@ def released(batch: Batch, order_id: str) -> str | None:
     return None
 
 
-def next_payment(batch: Batch, order_id: str, note: Callable[[InputRecord], None]) -> bool:
+def next_payment(batch: Batch, order_id: str, admits: Callable[[InputRecord], bool]) -> bool:
     """Send the next payment of `released` to its customer, or make it a dead letter if it has expired.
 
     Args:
         batch: the current batch.
         order_id: the order that it waited for.
-        note: called with the stored payment before it is handled.
+        admits: called with the stored payment before it is handled. Returns whether it may be handled now.
 
     Returns:
-        Whether there was such a payment.
+        Whether there was such a payment, and it was handled.
     """
     payment_id = released(batch, order_id)
     if payment_id is None:
         return False
     source = stored_input(batch, waiting.of_order(order_id), waiting.PAYMENT, payment_id)
     if source is not None:
-        note(source)
+        if not admits(source):
+            return False
         _release(batch, order_id, source)
     end_waiting(batch, order_id, payment_id)
     return True
@@ -137,7 +138,7 @@ def _wait(batch: Batch, source: InputRecord, completed: PaymentCompleted) -> Non
         return
     most = batch.bounds.waiting
     if order_index.read(batch.unit, order_id).waiting >= most and not next_payment(
-        batch, order_id, lambda _: None
+        batch, order_id, lambda _: True
     ):
         raise DeadLettered(DeadLetterReason.WAITING_LIMIT, f"{most} payments wait for this order already")
     batch.unit.at = at

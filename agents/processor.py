@@ -153,9 +153,12 @@ class Dispatch:
         self._inputs += taken
         return taken
 
-    def go_on(self, *, alone: bool = False) -> None:
-        """Do a step of the work that earlier inputs left. alone: with at most one stored input."""
-        release.step(self._batch, alone=alone)
+    def go_on(self, *, alone: bool = False) -> bool:
+        """Do a step of the work that earlier inputs left. alone: with at most one stored input, which may be long.
+
+        Returns whether a long input comes next.
+        """
+        return release.step(self._batch, alone=alone)
 
     def next_stored(self) -> Stored | None:
         """The stored input that the next step begins with; None if there is none. Changes no table."""

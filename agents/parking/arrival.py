@@ -55,6 +55,6 @@ def look_up(batch: Batch, owner: str, kind: str, waiting_id: str) -> tuple[Store
     batch.unit.at = at = Stored(WAITING.mark, key, owner, partition=batch.unit.partition)
     record = waiting.read(batch.unit, owner, kind, waiting_id)
     if record is not None:
-        at = Stored(at.mark, at.key, owner, record.topic, record.partition, record.offset)
+        at = Stored(at.mark, at.key, owner, record.topic, record.partition, record.offset, record.is_long)
         batch.unit.at = at
     return at, record

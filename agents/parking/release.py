@@ -7,6 +7,7 @@ Rules:
   expired inputs, queued inputs, and results of an erasure. An order's row counts its waiting payments.
 - A step does a part of this work. The first step belongs to the input's batch, unless stored inputs have units of their
   own (`Unit.apart`).
+- A step ends before a long input. A step with this input alone then does it, in a thread (worker.engine.steps).
 - While the work is unfinished, further inputs of the customer queue behind it. This keeps the order of their logs.
 - The unit's `carried` holds the owners with unfinished work. After a rebalance the sweep or the owner's next input finds
   them again. A row of `waiting` marks an unfinished erasure, because such a customer may have no other waiting row.
@@ -29,28 +30,40 @@ from worker.engine.unit import InputRecord, Stored
 
 
 class _Step:
-    """What is left of the bounds of one step. alone: whether it does at most one input."""
+    """What is left of the bounds of one step.
+
+    alone: whether it does at most one input, which may be long.
+    before_long: whether it has ended before a long input.
+    """
 
     def __init__(self, bounds: Bounds, *, alone: bool = False) -> None:
+        self.before_long = False
+        self._alone = alone
         self._until = time.monotonic() + bounds.step_s
         self._left = 1 if alone else bounds.step_inputs
         self._most_bytes = bounds.step_bytes
         self._begun = False
         self._bytes = 0
 
-    def note(self, source: InputRecord) -> None:
+    def admits(self, source: InputRecord) -> bool:
+        """Whether the step does this input. If not, the step is over."""
+        if source.is_long and not self._alone:
+            self.before_long = True
+            return False
         self._begun = True
         self._left -= 1
         self._bytes += len(source.content)
+        return True
 
     def end(self) -> None:
         self._begun, self._left = True, 0
 
     @property
     def over(self) -> bool:
-        """Whether a limit is reached. A step does at least one input."""
-        return self._begun and (
-            self._left <= 0 or self._bytes >= self._most_bytes or time.monotonic() >= self._until
+        """Whether a limit is reached. A step does at least one input, unless that is long."""
+        return self.before_long or (
+            self._begun
+            and (self._left <= 0 or self._bytes >= self._most_bytes or time.monotonic() >= self._until)
         )
 
 
@@ -62,16 +75,23 @@ def first_steps(batch: Batch) -> None:
             _step(batch, owner, _Step(batch.bounds))
 
 
-def step(batch: Batch, *, alone: bool = False) -> None:
-    """Do a step for the owners whose last step is the longest ago. alone: for one owner, with one input."""
+def step(batch: Batch, *, alone: bool = False) -> bool:
+    """Do a step for the owners whose last step is the longest ago. alone: for one owner, with one input.
+
+    Returns whether the step has ended before a long input. The owner of that input then comes first.
+    """
     step = _Step(batch.bounds, alone=alone)
     for _ in range(1 if alone else min(len(batch.more), batch.bounds.step_owners)):
         owner = next(iter(batch.more))
-        del batch.more[owner]
-        batch.more[owner] = None  # to the end of the order
         _step(batch, owner, step)
+        if step.before_long:
+            return True
+        if owner in batch.more:
+            del batch.more[owner]
+            batch.more[owner] = None  # to the end of the order
         if step.over:
-            return
+            break
+    return False
 
 
 def next_stored(batch: Batch) -> Stored | None:
@@ -125,7 +145,7 @@ def _end(batch: Batch, customer_id: str, kind: str, waiting_id: str) -> None:
 def _step(batch: Batch, owner: str, step: _Step) -> None:
     order_id = waiting.order_of(owner)
     if order_id is not None:
-        while not step.over and order_index.next_payment(batch, order_id, step.note):
+        while not step.over and order_index.next_payment(batch, order_id, step.admits):
             pass
     else:
         _step_of_customer(batch, owner, batch.customers.row(owner), step)
@@ -201,7 +221,7 @@ def _next_input(batch: Batch, owner: str) -> tuple[str, str] | None:
 def _next_return(batch: Batch, customer_id: str, row: CustomerRow, order_id: str, step: _Step) -> None:
     """Apply the order's next waiting return, by time of occurrence. Ends the work when there is none."""
     for return_id in waiting_index.returns_of(batch.unit, customer_id, order_id):
-        if _apply(batch, customer_id, row, waiting.RETURN, return_id, step):
+        if _apply(batch, customer_id, row, waiting.RETURN, return_id, step) or step.before_long:
             return
     row.returns_of = None
 
@@ -211,8 +231,8 @@ def _next_expired(batch: Batch, customer_id: str, row: CustomerRow, step: _Step)
     for kind, waiting_id, _ in waiting_index.oldest(batch.unit, customer_id):
         source = stored_input(batch, customer_id, kind, waiting_id)
         if source is not None:
-            step.note(source)
-            if not expiry.ended(batch, (customer_id, kind, waiting_id), source, row):
+            row_id = customer_id, kind, waiting_id
+            if step.admits(source) and not expiry.ended(batch, row_id, source, row):
                 row.waiting_since = source.timestamp
             return
     row.waiting_since = batch.now  # an earlier version of the program counted inputs that are not stored
@@ -223,16 +243,22 @@ def _next_waiting(batch: Batch, customer_id: str, row: CustomerRow, after: str, 
     if found is None:
         row.releasing = None
         return
-    row.releasing, kind, waiting_id = found
+    place, kind, waiting_id = found
     _apply(batch, customer_id, row, kind, waiting_id, step)
+    if not step.before_long:
+        row.releasing = place
 
 
 def _apply(batch: Batch, customer_id: str, row: CustomerRow, kind: str, waiting_id: str, step: _Step) -> bool:
-    """Apply a waiting input. Returns False if it still waits, as a return without its order does, or is not stored."""
+    """Apply a waiting input. Returns False if it still waits, or is not stored.
+
+    A return waits without its order, a long input waits for another step.
+    """
     source = stored_input(batch, customer_id, kind, waiting_id)
     if source is None:  # an earlier version of the program deleted it and left its index row
         return False
-    step.note(source)
+    if not step.admits(source):
+        return False
     if expiry.ended(batch, (customer_id, kind, waiting_id), source, row):
         return True
     batch.follow(source)
@@ -274,8 +300,9 @@ def _next_queued(batch: Batch, customer_id: str, row: CustomerRow, step: _Step) 
     source = stored_input(batch, customer_id, waiting.COMMAND, _head(row))
     if source is None:
         raise ValueError(f"the queue of {customer_id} has a gap")
+    if not step.admits(source):
+        return
     _leave_queue(batch, customer_id, row, _head(row))
-    step.note(source)
     batch.follow(source)
     try:
         if source.topic == batch.routing.commands:

@@ -17,7 +17,7 @@ from worker.engine.unit import Unit
 
 _PACE = Pace(build_s=0.0)
 _MOST_LIVES = 20
-_MOST_TURNS = 5_000
+_MOST_TURNS = 200_000
 
 
 class Crash(BaseException):

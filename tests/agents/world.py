@@ -223,7 +223,8 @@ class World:
         """A step of what former inputs left to do."""
         unit = Unit(partition, self.stores[partition], {MORE: self.more[partition]})
         work = self._process(unit)
-        work.go_on()
+        if work.go_on():
+            work.go_on(alone=True)
         committed = work.finish()
         self._commit(unit)
         committed()

@@ -33,7 +33,7 @@ class Noted:
     def fail(self, record: Any, detail: str, *, bare: bool) -> None:
         raise NotImplementedError
 
-    def go_on(self, *, alone: bool = False) -> None:
+    def go_on(self, *, alone: bool = False) -> bool:
         raise NotImplementedError
 
     def next_stored(self) -> Stored | None:

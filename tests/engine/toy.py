@@ -155,7 +155,7 @@ class AddingUp:
     def fail(self, record: Any, detail: str, *, bare: bool) -> None:
         self._events.append(Outgoing(record.key, json.dumps({"failed": record.offset}).encode(), []))
 
-    def go_on(self, *, alone: bool = False) -> None:
+    def go_on(self, *, alone: bool = False) -> bool:
         raise NotImplementedError
 
     def next_stored(self) -> Stored | None:

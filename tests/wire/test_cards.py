@@ -259,6 +259,13 @@ def test_a_raw_value_without_a_card_number_is_left_alone() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("beside", "is_letter"), [("\U00020000", True), ("\U0001f600", False), ("\ud840", False)]
+)
+def test_a_letter_of_two_escapes_touches_a_card_number(beside: str, is_letter: bool) -> None:
+    assert value_contains_card_number(json.dumps({"note": VISA + beside}).encode()) != is_letter
+
+
 def test_megabytes_without_digits_cost_next_to_nothing() -> None:
     began = process_time()
     for value in (b"x" * (5 << 20), bytes(5 << 20)):

@@ -6,6 +6,7 @@ from types import FrameType
 
 import pytest
 
+from tests.large_values import COMMAND, ORDER, filled
 from worker.domain.rejections import DeadLettered
 from worker.wire.commands import decode_command
 from worker.wire.inputs import decode_order
@@ -14,25 +15,21 @@ from worker.wire.strict_json import read_object
 
 MANY = 2_000  # calls; a megabyte has up to half a million parts
 
-KINDS = {
-    "whole numbers": "1,",
-    "long numbers": "12345678901234567890,",
-    "fractions": "1.5,",
-    "exponents": "1e5,",
-    "strings": '"a",',
-    "empty strings": '"",',
-    "arrays": "[],",
-    "objects": "{},",
-    "nested arrays": "[[[[1]]]],",
-    "nulls": "null,",
-    "the same name": '{"a":1},',
-}
-
-
-def filled(template: str, part: str) -> bytes:
-    """A record of 1 MiB at most, with as many of these parts as it holds."""
-    parts = part * ((MAX_VALUE_BYTES - len(template) - 1) // len(part))
-    return template.replace("PARTS", f"[{parts}0]").encode()
+ORDERS = [
+    "whole numbers",
+    "long numbers",
+    "fractions",
+    "exponents",
+    "strings",
+    "empty strings",
+    "arrays",
+    "objects",
+    "nested arrays",
+    "nulls",
+    "the same name",
+]
+# A name is a call, because it may exempt its value. So is a fraction, so that the event loop has its turn.
+COMMANDS = [kind for kind in ORDERS if kind not in ("the same name", "fractions")]
 
 
 def calls(do: Callable[[], object]) -> int:
@@ -51,27 +48,17 @@ def calls(do: Callable[[], object]) -> int:
     return count
 
 
-COMMAND = (
-    '{"commandId":"k","commandType":"ChangeStatus","customerId":"c","issuedAt":"2026-11-01T12:00:00Z",'
-    '"data":{"newStatus":"ACTIVE","reason":"r","note":PARTS}}'
-)
-ORDER = (
-    '{"eventId":"e","orderId":"o","customerId":"c","totalAmount":{"amount":"1.00","currency":"USD"},'
-    '"occurredOn":"2026-11-01T12:00:00Z","note":PARTS}'
-)
-
-
-@pytest.mark.parametrize("part", [part for name, part in KINDS.items() if name != "the same name"])
-def test_a_command_full_of_anything_is_decoded_in_few_calls(part: str):
-    value = filled(COMMAND, part)
+@pytest.mark.parametrize("kind", COMMANDS)
+def test_a_command_full_of_anything_is_decoded_in_few_calls(kind: str):
+    value = filled(COMMAND, kind)
     decoded = decode_command(value, ())  # numbers that it holds again and again are remembered
     assert decoded.command is not None
     assert calls(lambda: decode_command(value, ())) < MANY
 
 
-@pytest.mark.parametrize("part", KINDS.values(), ids=KINDS.keys())
-def test_an_order_full_of_anything_is_decoded_in_few_calls(part: str):
-    value = filled(ORDER, part)
+@pytest.mark.parametrize("kind", ORDERS)
+def test_an_order_full_of_anything_is_decoded_in_few_calls(kind: str):
+    value = filled(ORDER, kind)
     assert calls(lambda: decode_order(value, ())) < MANY
 
 

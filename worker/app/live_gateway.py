@@ -334,11 +334,14 @@ def _is_queued(rows: Committed, customer_id: str, command_id: str, topic: str) -
     """Whether the command waits in its customer's queue. topic: the commands topic; other inputs queue, too.
 
     A search that takes longer than _SEARCH_S returns True, because a command that may wait must not count as unknown.
+    So does one that meets a long command, which takes too long to read.
     """
     until = time.perf_counter() + _SEARCH_S
     for _, each in waiting.scan(rows, customer_id, waiting.COMMAND):
         if time.perf_counter() > until:
             return True
-        if each.topic == topic and decode_command(each.content, each.headers).command_id == command_id:
+        if each.topic != topic:
+            continue
+        if each.is_long or decode_command(each.content, each.headers).command_id == command_id:
             return True
     return False

@@ -178,7 +178,7 @@ class Batches:
                 await making.slice([record], 0)
             else:
                 detail = f"{FAILURES} failures alone: {error or UNKNOWN_FAILURE}"
-                making.fail(record, detail, bare=verdict is Verdict.BARE_DEAD_LETTER)
+                await making.fail(record, detail, bare=verdict is Verdict.BARE_DEAD_LETTER)
         except Exception as failure:
             await self._units.note(failure, self._blame(making.unit.at, record))
             raise

@@ -3,17 +3,20 @@
 Rules:
 - It takes at least one record. So a slow or large record still makes progress, in a batch of its own.
 - Between two slices it yields to the event loop.
+- A long record is a slice of its own, which a thread processes (worker.engine.aside).
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
+from worker.engine.aside import process
 from worker.engine.lanes import Lane, Pace
 from worker.engine.turns import Turns
 from worker.engine.unit import InputRecord, Stored, Unit
-from worker.engine.watchdog import HAND
 
 
 class Work(Protocol):
@@ -39,13 +42,16 @@ class Work(Protocol):
             bare: whether to leave out everything that the record holds.
         """
 
-    def go_on(self, *, alone: bool = False) -> None:
+    def go_on(self, *, alone: bool = False) -> bool:
         """Do a short step of the work that earlier inputs left (worker.engine.unit.MORE).
 
         Before each stored input, set the unit's `at` to it.
 
         Args:
-            alone: whether to process one stored input at most.
+            alone: whether to process one stored input at most, which may be long.
+
+        Returns:
+            Whether a long input comes next. The step has ended before it.
         """
 
     def next_stored(self) -> Stored | None:
@@ -70,9 +76,9 @@ BeginWork = Callable[[Unit], Work]
 class Making:
     """One unit, and the work on it."""
 
-    def __init__(self, unit: Unit, process: BeginWork, pace: Pace, turns: Turns) -> None:
+    def __init__(self, unit: Unit, begin: BeginWork, pace: Pace, turns: Turns) -> None:
         self.unit = unit
-        self.work = process(unit)
+        self.work = begin(unit)
         self._pace = pace
         self._turns = turns
         self._began = time.monotonic()
@@ -86,16 +92,22 @@ class Making:
 
     async def slice(self, records: Sequence[InputRecord], start: int) -> int:
         """Process records from the index `start` on, at least one, and yield. Returns how many."""
-        with HAND.on(self.unit):
+        is_long = records[start].is_long
+        if is_long:
+            do = partial(self.work.take, records[start : start + 1], math.inf)
+        else:
             until = time.monotonic() + self._pace.slice_s
-            taken = self.work.take(records[start : start + self._turns.slice_records], until)
+            do = partial(
+                self.work.take, _before_a_long_one(records[start : start + self._turns.slice_records]), until
+            )
+        taken = await process(self.unit, do, is_long=is_long)
         await asyncio.sleep(0)
         return taken
 
-    def fail(self, record: InputRecord, detail: str, *, bare: bool) -> None:
+    async def fail(self, record: InputRecord, detail: str, *, bare: bool) -> None:
         """Make a dead letter of the record, as Work.fail does."""
-        with HAND.on(self.unit):
-            self.work.fail(record, detail, bare=bare)
+        do = partial(self.work.fail, record, detail, bare=bare)
+        await process(self.unit, do, is_long=record.is_long)
 
     async def take(self, lane: Lane, records: list[InputRecord], share: float) -> list[InputRecord]:
         """Process records of a lane until this share of the batch is used up. The others go back to the lane.
@@ -110,3 +122,10 @@ class Making:
                 break
         lane.put_back(records[taken:])
         return records[:taken]
+
+
+def _before_a_long_one(records: Sequence[InputRecord]) -> Sequence[InputRecord]:
+    for number, record in enumerate(records):
+        if record.is_long:
+            return records[:number]
+    return records

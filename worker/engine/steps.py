@@ -2,6 +2,7 @@
 
 Rules:
 - A step is a short unit without records. While work is left, a step follows each batch.
+- A step ends before a long stored input, which a thread processes in the same unit (worker.engine.aside).
 - While stored suspects are taken alone (worker.engine.stored_suspects), a step does one stored input at most.
 - A stored input that has failed often enough is put aside before any record is processed.
 """
@@ -11,11 +12,11 @@ from collections.abc import Callable
 from functools import partial
 
 from worker.engine import isolation
+from worker.engine.aside import process
 from worker.engine.making import BeginWork, Work
 from worker.engine.stored_suspects import StoredSuspects
 from worker.engine.unit import MORE, Stored, Unit
 from worker.engine.units import Units
-from worker.engine.watchdog import HAND
 
 
 class Steps:
@@ -23,13 +24,13 @@ class Steps:
 
     Args:
         stored: the partition's stored suspects.
-        process: begins the work of a step.
+        begin: begins the work of a step.
         units: the partition's units.
     """
 
-    def __init__(self, stored: StoredSuspects, process: BeginWork, units: Units) -> None:
+    def __init__(self, stored: StoredSuspects, begin: BeginWork, units: Units) -> None:
         self.stored = stored
-        self._process = process
+        self._begin = begin
         self._units = units
 
     def begin(self, *, had_committed: bool) -> None:
@@ -56,9 +57,10 @@ class Steps:
             await self._units.write(unit)
             unit = self._units.begin()
         try:
-            with HAND.on(unit):
-                work = self._process(unit)
-                work.go_on(alone=self.stored.alone)
+            work = self._begin(unit)
+            do = partial(work.go_on, alone=self.stored.alone)
+            if await process(unit, do, is_long=False):
+                await process(unit, partial(work.go_on, alone=True), is_long=True)
             await self._commit(unit, work)
         except Exception as failure:
             await self._units.note_at_hand(failure)
@@ -79,8 +81,7 @@ class Steps:
         """
         unit = self._units.begin()
         try:
-            with HAND.on(unit):
-                stored = self._process(unit).next_stored()
+            stored = await process(unit, self._begin(unit).next_stored, is_long=False)
         except Exception as failure:
             await self._units.note_at_hand(failure)
             raise
@@ -88,15 +89,14 @@ class Steps:
             await self._try(stored, lambda work: work.go_on(alone=True))
         return stored is not None
 
-    async def _try(self, stored: Stored, do: Callable[[Work], None]) -> None:
+    async def _try(self, stored: Stored, do: Callable[[Work], object]) -> None:
         marked = self._units.begin(stored)
         self.stored.begin_try(marked, stored)
         await self._units.write(marked)
         unit = self._units.begin(stored)
         try:
-            with HAND.on(unit):
-                work = self._process(unit)
-                do(work)
+            work = self._begin(unit)
+            await process(unit, partial(do, work), is_long=stored.is_long)
         except Exception as failure:
             await self._units.note(failure, partial(self.stored.failed, stored=stored, counted=True))
             raise

@@ -52,6 +52,10 @@ POSITIONS = Table("positions", b"P")
 """Topic -> the next offset to read. It belongs to the engine."""
 
 
+LONG_VALUE_BYTES = 32 << 10
+"""Size of a value from which on a thread processes the input, and not the event loop (worker.engine.aside)."""
+
+
 class Large(msgspec.Struct, frozen=True, gc=False):
     """What exceeds the limits in a record, or cannot be read.
 
@@ -134,6 +138,11 @@ class InputRecord(msgspec.Struct, frozen=True, gc=False):
             raise ValueError("the record has no value")
         return self.value
 
+    @property
+    def is_long(self) -> bool:
+        """Whether a thread has to process it (LONG_VALUE_BYTES)."""
+        return self.value is not None and len(self.value) >= LONG_VALUE_BYTES
+
 
 class Stored(msgspec.Struct, frozen=True):
     """A stored input that is being processed.
@@ -145,6 +154,7 @@ class Stored(msgspec.Struct, frozen=True):
         topic: where its record was first read.
         partition: where its record was first read.
         offset: where its record was first read; -1 until the row is read.
+        is_long: as InputRecord.is_long; False until the row is read.
     """
 
     mark: bytes
@@ -153,6 +163,7 @@ class Stored(msgspec.Struct, frozen=True):
     topic: str = ""
     partition: int = 0
     offset: int = -1
+    is_long: bool = False
 
     @property
     def row(self) -> tuple[bytes, bytes]:

@@ -30,8 +30,9 @@ _VALUE = rf'(?:"{_CHARACTERS}"|[-+0-9.eE]{{1,{MAX_ID_CHARS}}})'
 
 
 def _fields(names: str) -> re.Pattern[str]:
-    phone = rf'"phone"{_COLON}"{_PHONE_VALUE}{_CHARACTERS}"'
-    return re.compile(rf'(?<!\\)(?:"(?:{names})"{_COLON}{_VALUE}|{phone})')
+    phone = rf'phone"{_COLON}"{_PHONE_VALUE}{_CHARACTERS}"'
+    a_name = rf'[^"\\]{{2,100}}"{_COLON}'  # it is looked for first, because most strings are no names
+    return re.compile(rf'"(?<!\\")(?={a_name})(?:(?:{names})"{_COLON}{_VALUE}|{phone})')
 
 
 _EXEMPT_FIELDS = _fields(f"{_ID_NAME}|{_TIME_NAME}")
@@ -145,6 +146,9 @@ def _stands_in(value: bytes) -> bool:
         for escape in _SHORT_ESCAPES:
             text = text.replace(escape, "..")
         text = _ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), text)
+        text = text.encode("utf-16", "surrogatepass").decode(
+            "utf-16", "replace"
+        )  # two escapes may be one letter
     return contains_card_number(text)
 
 

@@ -20,7 +20,7 @@ from worker.wire.cloudevents import Headers, Unwrapped, binary_type, is_binary, 
 from worker.wire.ids import ID_RULE, MAX_ID_CHARS, has_control_characters
 from worker.wire.limits import MAX_DEPTH, MAX_VALUE_BYTES
 from worker.wire.money import DIGITS, InvalidAmount, parse_amount
-from worker.wire.strict_json import check_size, invalid, undecodable
+from worker.wire.strict_json import check_depth, check_size, invalid, undecodable
 from worker.wire.times import TIME_PATTERN, parse_time
 from worker.wire.type_aliases import NO_ALIASES, TypeAliases
 
@@ -270,13 +270,14 @@ def _read_plain(value: bytes, headers: Headers, read: Callable[[bytes], _In]) ->
     """The event in plain JSON; None for any other value, which `_read_carefully` then reads."""
     if headers and (is_binary(headers) or says_structured(headers)):
         return None
-    if len(value) > MAX_VALUE_BYTES or value.count(b"{") + value.count(b"[") > MAX_DEPTH:
+    if len(value) > MAX_VALUE_BYTES:
         return None
     try:
+        check_depth(value)
         if not value.isascii():
             value.decode()
         event = read(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, DeadLettered):
         return None
     return event if event.specversion is UNSET else None
 

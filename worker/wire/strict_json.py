@@ -107,7 +107,18 @@ def invalid(field: str, problem: str) -> DeadLettered:
 
 def canonical(value: Any) -> str:
     """One text for all spellings of a JSON value: sorted keys, no spaces, exact numbers. value: from read_object."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=_canonical_number)
+    return json.dumps(
+        value,
+        sort_keys=True,
+        separators=(",", ":"),
+        default=_exact_number,
+        check_circular=False,  # what was read as JSON has no cycles, and the check takes half of the time
+    )
+
+
+def _exact_number(number: Decimal | Oversized) -> dict[str, str]:
+    # This step in Python gives the event loop its turn. A call of C that only met cached numbers would take too long.
+    return _canonical_number(number)
 
 
 @lru_cache(_CACHED_NUMBERS)

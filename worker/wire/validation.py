@@ -54,21 +54,29 @@ def read_data(
     Raises:
         InvalidData: the data breaks the model's rules, or contains a full card number.
     """
-    errors: list[FieldError] = []
+    errors: dict[FieldError, None] = {}
     checked = None
     try:
         checked = model.model_validate(
             data, context={"issued_at": issued_at}, extra="forbid" if forbid_unknown else None
         )
     except ValidationError as error:
-        errors.extend(
-            _field_error(problem) for problem in error.errors(include_url=False, include_input=False)
-        )
+        errors = _first_errors(error)
     cards = islice(paths_of_card_numbers(data), MOST_ERRORS)
-    errors.extend(FieldError(path or "data", "card_number") for path in cards)
+    errors.update((FieldError(path or "data", "card_number"), None) for path in cards)
     if errors or checked is None:
-        raise InvalidData(tuple(dict.fromkeys(errors)))
+        raise InvalidData(tuple(errors))
     return checked
+
+
+def _first_errors(error: ValidationError) -> dict[FieldError, None]:
+    """The first errors, each once, because there may be thousands."""
+    found: dict[FieldError, None] = {}
+    for problem in error.errors(include_url=False, include_input=False):
+        found[_field_error(problem)] = None
+        if len(found) == MOST_ERRORS:
+            break
+    return found
 
 
 def _field_error(problem: Any) -> FieldError:

@@ -11,6 +11,7 @@ from tables import command_results
 from tests.agents.owned import Crash, Owned
 from tests.verify.observed import Observed
 from worker.domain.rejections import DeadLettered
+from worker.engine import unit
 from worker.engine.isolation import FAILURES
 from worker.engine.stored_suspects import StoredSuspects
 from worker.engine.unit import InputRecord
@@ -18,6 +19,13 @@ from worker.wire.claims import ReleaseEmail
 
 DAY_S = 86_400.0
 FAILS = pytest.mark.parametrize("error", [LookupError(), Crash()], ids=["an exception", "without a word"])
+
+
+@pytest.fixture(autouse=True, params=[False, True], ids=["short", "long"])
+def are_long(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether each input is long, so that a thread processes it."""
+    if request.param:
+        monkeypatch.setattr(unit, "LONG_VALUE_BYTES", 1)
 
 
 def poison(
