@@ -1,5 +1,6 @@
 """An engine inside the test's own process, without Faust: the test plays the consumer."""
 
+import asyncio
 import itertools
 import json
 import uuid
@@ -21,6 +22,8 @@ from worker.engine.making import BeginWork
 from worker.engine.store import MemoryStores, Stores
 from worker.engine.sweeping import Sweep
 from worker.engine.unit import InputRecord
+
+_READABLE_WITHIN_S = 60.0
 
 
 class Ended(Exception):
@@ -99,7 +102,13 @@ class Bench:
             for number in numbers:
                 await producer.send_and_wait(self.input, json.dumps({"id": number}).encode(), b"k", 0)
             await (producer.abort_transaction() if aborted else producer.commit_transaction())
-        return as_read(read(self.bootstrap, self.input))
+        last = None if aborted else json.dumps({"id": numbers[-1]}).encode()
+        async with asyncio.timeout(_READABLE_WITHIN_S):
+            while True:  # Kafka answers a commit before its records are readable
+                records = as_read(read(self.bootstrap, self.input))
+                if last is None or (records and records[-1].value == last):
+                    return records
+                await asyncio.sleep(0.01)
 
     def events(self) -> list[tuple[int, int]]:
         """(id, seq) of every committed event."""
