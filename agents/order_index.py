@@ -130,7 +130,7 @@ def _wait(batch: Batch, source: InputRecord, completed: PaymentCompleted) -> Non
         batch.dead_letter(waits, expiry.expired())
         end_waiting(batch, order_id, completed.payment_id)
     elif waits is not None:
-        earlier = decode_payment(waits.content, waits.headers, NOT_KNOWN_YET, None)
+        earlier = decode_payment(waits.content, waits.headers, NOT_KNOWN_YET, stored=True)
         if (earlier.amount, earlier.currency) != (completed.amount, completed.currency):
             raise DeadLettered(
                 DeadLetterReason.PAYMENT_CONFLICT, "the same id already waits with another amount"

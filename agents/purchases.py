@@ -29,11 +29,11 @@ MAX_AHEAD_MS = 48 * 3_600_000
 Purchase = OrderCompleted | PaymentCompleted | OrderReturned
 
 _DECODERS: dict[str, Callable[[InputRecord, str], Purchase]] = {  # of inputs that wait for a customer
-    waiting.ORDER: lambda source, _: decode_order(source.content, source.headers, None),
+    waiting.ORDER: lambda source, _: decode_order(source.content, source.headers, stored=True),
     waiting.PAYMENT: lambda source, customer_id: decode_payment(
-        source.content, source.headers, customer_id, None
+        source.content, source.headers, customer_id, stored=True
     ),
-    waiting.RETURN: lambda source, _: decode_return(source.content, source.headers, None),
+    waiting.RETURN: lambda source, _: decode_return(source.content, source.headers, stored=True),
 }
 _CONFLICTS = {
     waiting.ORDER: DeadLetterReason.ORDER_CONFLICT,

@@ -23,9 +23,9 @@ _TIMES_END = 10**15
 _OFFSETS_END = 10**19
 # Among inputs of the same time orders come first, because returns may belong to them.
 _DECODERS: dict[str, _Decode] = {
-    "O": lambda value, headers: decode_order(value, headers, None),
-    "P": lambda value, headers: decode_payment(value, headers, NOT_KNOWN_YET, None),
-    "T": lambda value, headers: decode_return(value, headers, None),
+    "O": lambda value, headers: decode_order(value, headers, stored=True),
+    "P": lambda value, headers: decode_payment(value, headers, NOT_KNOWN_YET, stored=True),
+    "T": lambda value, headers: decode_return(value, headers, stored=True),
 }
 _RANK = {kind: 9 - number for number, kind in enumerate(_DECODERS)}
 

@@ -43,11 +43,11 @@ class Readings:
                     monkeypatch.setattr(module, name, self._counting(getattr(module, name)))
 
     def _counting(self, read: Callable[..., object]) -> Callable[..., object]:
-        def count(value: bytes, *more: object) -> object:
+        def count(value: bytes, *more: object, **named: object) -> object:
             if len(value) >= LONG_BYTES:
                 self.on_the_loop += threading.get_ident() == self._loop
                 self.beside_it += threading.get_ident() != self._loop
-            return read(value, *more)
+            return read(value, *more, **named)
 
         return count
 

@@ -125,20 +125,24 @@ _MISSING = re.compile(r"Object missing required field `(?P<field>\w+)`")
 _In = TypeVar("_In", _PlainOrder, _PlainPayment, _PlainReturn)
 
 
-def decode_order(value: bytes, headers: Headers, aliases: TypeAliases | None = NO_ALIASES) -> OrderCompleted:
+def decode_order(
+    value: bytes, headers: Headers, aliases: TypeAliases = NO_ALIASES, *, stored: bool = False
+) -> OrderCompleted:
     """The order in a record of order.completed.
 
     Args:
         value: the record's value.
         headers: the record's headers.
-        aliases: of CloudEvents types. None for a stored input, whose type was checked when it arrived.
+        aliases: of CloudEvents types.
+        stored: whether its type and depth were checked when it arrived. They are not checked again.
 
     Raises:
         DeadLettered: the value cannot be read, or its CloudEvents type belongs elsewhere.
     """
-    order = _read_plain(value, headers, _read_order)
+    order = _read_plain(value, headers, _read_order, stored=stored)
     if order is None:
-        order = _read_carefully(value, headers, "OrderCompletedEvent", aliases, _read_order)
+        name = None if stored else "OrderCompletedEvent"
+        order = _read_carefully(value, headers, name, aliases, _read_order)
     return _completed(order)
 
 
@@ -213,7 +217,9 @@ def decode_payment(
     value: bytes,
     headers: Headers,
     customer_id: str | None = None,
-    aliases: TypeAliases | None = NO_ALIASES,
+    aliases: TypeAliases = NO_ALIASES,
+    *,
+    stored: bool = False,
 ) -> PaymentCompleted:
     """The payment in a record of payment.completed.
 
@@ -222,13 +228,15 @@ def decode_payment(
         headers: the record's headers.
         customer_id: the customer of a payment that names none, or NOT_KNOWN_YET. None if a payment must name one.
         aliases: as in `decode_order`.
+        stored: as in `decode_order`.
 
     Raises:
         DeadLettered: as in `decode_order`.
     """
-    payment = _read_plain(value, headers, _read_payment)
+    payment = _read_plain(value, headers, _read_payment, stored=stored)
     if payment is None:
-        payment = _read_carefully(value, headers, "PaymentCompletedEvent", aliases, _read_payment)
+        name = None if stored else "PaymentCompletedEvent"
+        payment = _read_carefully(value, headers, name, aliases, _read_payment)
     if payment.customer_id is not None:
         customer_id = payment.customer_id
     elif customer_id is None:
@@ -248,11 +256,14 @@ def decode_payment(
     )
 
 
-def decode_return(value: bytes, headers: Headers, aliases: TypeAliases | None = NO_ALIASES) -> OrderReturned:
+def decode_return(
+    value: bytes, headers: Headers, aliases: TypeAliases = NO_ALIASES, *, stored: bool = False
+) -> OrderReturned:
     """The return in a record of order.returned; arguments and errors as in `decode_order`."""
-    returned = _read_plain(value, headers, _read_return)
+    returned = _read_plain(value, headers, _read_return, stored=stored)
     if returned is None:
-        returned = _read_carefully(value, headers, "OrderReturnedEvent", aliases, _read_return)
+        name = None if stored else "OrderReturnedEvent"
+        returned = _read_carefully(value, headers, name, aliases, _read_return)
     _check_ids(returned, ("event_id", "return_id", "order_id", "customer_id", "correlation_id"))
     return OrderReturned(
         returned.event_id,
@@ -266,14 +277,15 @@ def decode_return(value: bytes, headers: Headers, aliases: TypeAliases | None = 
     )
 
 
-def _read_plain(value: bytes, headers: Headers, read: Callable[[bytes], _In]) -> _In | None:
+def _read_plain(value: bytes, headers: Headers, read: Callable[[bytes], _In], *, stored: bool) -> _In | None:
     """The event in plain JSON; None for any other value, which `_read_carefully` then reads."""
     if headers and (is_binary(headers) or says_structured(headers)):
         return None
     if len(value) > MAX_VALUE_BYTES:
         return None
     try:
-        check_depth(value)
+        if not stored:
+            check_depth(value)
         if not value.isascii():
             value.decode()
         event = read(value)
@@ -283,9 +295,12 @@ def _read_plain(value: bytes, headers: Headers, read: Callable[[bytes], _In]) ->
 
 
 def _read_carefully(
-    value: bytes, headers: Headers, name: str, aliases: TypeAliases | None, read: Callable[[bytes], _In]
+    value: bytes, headers: Headers, name: str | None, aliases: TypeAliases, read: Callable[[bytes], _In]
 ) -> _In:
-    """The event in a value that `_read_plain` refused. Raises DeadLettered with the exact problem."""
+    """The event in a value that `_read_plain` refused. Raises DeadLettered with the exact problem.
+
+    name: the only CloudEvents type that belongs here; None for any.
+    """
     check_size(value)
     if is_binary(headers):
         _check_type(binary_type(headers), name, aliases)
@@ -301,8 +316,8 @@ def _read_carefully(
         raise undecodable("text that is not Unicode") from None
 
 
-def _check_type(kind: str | None, name: str, aliases: TypeAliases | None) -> None:
-    if kind is not None and aliases is not None and aliases.get(kind, kind) != name:
+def _check_type(kind: str | None, name: str | None, aliases: TypeAliases) -> None:
+    if kind is not None and name is not None and aliases.get(kind, kind) != name:
         raise DeadLettered(DeadLetterReason.UNKNOWN_TYPE, f"only {name} belongs here")
 
 
