@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from api.explained import wording
 from api.views import MoneyView, TimelineEntryView, TimelineView
-from worker.domain.changes import Details
 from worker.domain.rules import RuleBook
 from worker.domain.state import (
     ADJUSTMENT,
@@ -40,7 +39,7 @@ def input_of(entry: VersionEntry) -> tuple[str | None, str | None]:
     """The input's name and id: those of an event, or the command's type and id."""
     if entry.kind in _EVENTS:
         return _EVENTS[entry.kind], entry.id
-    details = _details(entry)
+    details = entry.line.details
     return details.command, details.command_id
 
 
@@ -55,7 +54,7 @@ def _entry(version: int, entry: VersionEntry | None, rules: RuleBook) -> Timelin
         occurred_on=format_time(line.occurred_at),
         input=name,
         input_id=input_id,
-        actor=_details(entry).actor,
+        actor=entry.line.details.actor,
         events=_events(entry),
         points=_SIGNS.get(entry.kind, 0) * line.points,
         balance=change.balance,
@@ -88,13 +87,8 @@ def _unknown(version: int) -> TimelineEntryView:
     )
 
 
-def _details(entry: VersionEntry) -> Details:
-    change = entry.line.change
-    return Details() if change is None or change.details is None else change.details
-
-
 def _events(entry: VersionEntry) -> tuple[str, ...]:
-    details = _details(entry)
+    details = entry.line.details
     if entry.kind not in _MOVED:
         return details.events
     found = [_SPENDING]

@@ -37,7 +37,7 @@ def why(entry: VersionEntry, rules: RuleBook) -> Sentences:
     line = entry.line
     if line.change is None:
         return (NOT_KEPT,)
-    details = line.change.details or Details()
+    details = line.details
     said = _BY_KIND.get(entry.kind, _command)(entry, line, details, rules)
     return (*said, *_reached(details, rules), *_left(entry.kind, line.points, line.change))
 
@@ -226,7 +226,7 @@ def _input(entry: VersionEntry) -> str:
     """The input of an entry that gave a level, in words."""
     if entry.kind == ORDER:
         return f"order {entry.id}"
-    details = (None if entry.line.change is None else entry.line.change.details) or Details()
+    details = entry.line.details
     if details.command == "RegisterCustomer":
         return "the registration"
     return (

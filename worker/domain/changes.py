@@ -68,3 +68,6 @@ class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
     level: MembershipLevel
     vip: bool
     details: Details | None = None
+
+
+NO_DETAILS = Details()

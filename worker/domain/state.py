@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from worker.domain.changes import Change
+from worker.domain.changes import NO_DETAILS, Change, Details
 from worker.domain.days import Days
 from worker.domain.messages import RegisterCustomer, UpdateProfile
 from worker.domain.values import CustomerStatus, DeliveryAddress, MembershipLevel, PaymentMethod, Preferences
@@ -180,6 +180,12 @@ class LedgerLine(msgspec.Struct, frozen=True, array_like=True, gc=False):
     order_id: str | None = None
     returned: int = 0
     change: Change | None = None
+
+    @property
+    def details(self) -> Details:
+        """The details of the change; empty ones if it has none."""
+        change = self.change
+        return NO_DETAILS if change is None or change.details is None else change.details
 
 
 class HistoryKey(NamedTuple):

@@ -121,6 +121,6 @@ def _count(history: History, kind: str, line_id: str, line: LedgerLine) -> None:
 
 
 def _by_hand(history: History, line: LedgerLine) -> None:
-    details = None if line.change is None else line.change.details
-    if details is not None and details.upgrade is not None:
-        history.by_hand = max(history.by_hand, details.upgrade.new, key=RANK.__getitem__)
+    upgrade = line.details.upgrade
+    if upgrade is not None:
+        history.by_hand = max(history.by_hand, upgrade.new, key=RANK.__getitem__)
