@@ -54,7 +54,7 @@ def _entry(version: int, entry: VersionEntry | None, rules: RuleBook) -> Timelin
         occurred_on=format_time(line.occurred_at),
         input=name,
         input_id=input_id,
-        actor=entry.line.details.actor,
+        actor=line.details.actor,
         events=_events(entry),
         points=_SIGNS.get(entry.kind, 0) * line.points,
         balance=change.balance,

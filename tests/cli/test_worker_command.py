@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -26,26 +27,43 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return ours | {f"CUSTOMER_CONTEXT_{name}": value for name, value in settings.items()}
 
 
+class Workers:
+    """The worker of this module's tests, started again if a test has ended it."""
+
+    def __init__(self, environment: dict[str, str], log_path: Path) -> None:
+        self._environment = environment
+        self._log_path = log_path
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def running(self) -> subprocess.Popen[bytes]:
+        if self._process is None or self._process.poll() is not None:
+            with self._log_path.open("ab") as log:
+                self._process = subprocess.Popen(
+                    [*PROGRAM, "worker", "--stop-with-stdin"],
+                    env=self._environment,
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                )
+            assert _topics_appear(self._environment), self._log_path.read_text()
+        return self._process
+
+    def end(self) -> None:
+        if self._process is not None:
+            with self._process:
+                self._process.kill()
+
+
 @pytest.fixture(scope="module")
-def worker(
-    environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[subprocess.Popen[bytes]]:
-    log_path = tmp_path_factory.mktemp("log") / "worker.log"
-    with (
-        log_path.open("wb") as log,
-        subprocess.Popen(
-            [*PROGRAM, "worker", "--stop-with-stdin"],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-        ) as process,
-    ):
-        try:
-            assert _topics_appear(environment), log_path.read_text()
-            yield process
-        finally:
-            process.kill()
+def workers(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
+    made = Workers(environment, tmp_path_factory.mktemp("log") / "worker.log")
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def worker(workers: Workers) -> subprocess.Popen[bytes]:
+    return workers.running()
 
 
 def _topics_appear(environment: dict[str, str]) -> bool:
