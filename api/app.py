@@ -6,6 +6,7 @@ connection of a client that is too slow with headers or body, or idle too long, 
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
+from secrets import token_bytes
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ from api.desk.own_api import OwnApi
 from api.desk.session import Sessions
 from api.desk.visit import Desk
 from api.dispatch import answer_everything, answering, leave_to_the_view, routes_of
-from api.endpoints import CUSTOMER_OPERATIONS, METRICS, PAGE_OPERATIONS, Operation
+from api.endpoints import CUSTOMER_OPERATIONS, METRICS, PAGE_OPERATIONS, READINESS, Operation
 from api.limits import Limits
 from api.openapi import document
 from api.owner import Forwarder
@@ -27,6 +28,8 @@ from api.request import Context, SentCommands
 from api.views import Renderings
 from worker.domain.rules import RuleBook
 from worker.gateway import Gateway
+from worker.processes.place import Place
+from worker.processes.siblings import Siblings
 from worker.settings import Settings
 from worker.wire import asyncapi
 
@@ -72,12 +75,25 @@ class ApiParts(msgspec.Struct, frozen=True):
         self._add(application, routes_of((METRICS,), self.context))
         return application
 
+    def state_application(self) -> web.Application:
+        """A new aiohttp application that tells the state of this process alone, for its siblings."""
+        application = web.Application(**self.application_options())
+        alone = msgspec.structs.replace(self.context, siblings=None)
+        self._add(application, routes_of((READINESS, METRICS), alone))
+        return application
+
     def _add(self, application: web.Application, routes: list[web.RouteDef]) -> None:
         application.router.add_routes(routes)
         answer_everything(application.router, routes, self.context.check_host)
 
 
-def build(settings: Settings, gateway: Gateway, rules: RuleBook, limits: Limits = _LIMITS) -> ApiParts:
+def build(
+    settings: Settings,
+    gateway: Gateway,
+    rules: RuleBook,
+    limits: Limits = _LIMITS,
+    place: Place | None = None,
+) -> ApiParts:
     """Build the API of a worker. /metrics is among its routes unless METRICS_PORT is set.
 
     Args:
@@ -85,6 +101,7 @@ def build(settings: Settings, gateway: Gateway, rules: RuleBook, limits: Limits 
         gateway: the worker behind the API.
         rules: the rules file.
         limits: sizes and time limits.
+        place: of this process among those of its worker; None if it is the only one.
 
     Raises:
         ConfigurationError: the JWKS file cannot be used.
@@ -109,11 +126,12 @@ def build(settings: Settings, gateway: Gateway, rules: RuleBook, limits: Limits 
         ),
         asyncapi=msgspec.json.encode(asyncapi.document(settings.catalogue(), settings.contact())),
         limits=limits,
+        siblings=None if place is None else Siblings(place),
     )
     routes = [
         *routes_of(operations, context),
         _home(settings, context),
-        *_desk_routes(settings, operations, context),
+        *_desk_routes(settings, operations, context, token_bytes(32) if place is None else place.form_key),
     ]
     return ApiParts(operations, routes, context)
 
@@ -128,11 +146,13 @@ def _home(settings: Settings, context: Context) -> web.RouteDef:
     return web.get("/", handler, expect_handler=leave_to_the_view)
 
 
-def _desk_routes(settings: Settings, operations: Sequence[Operation], context: Context) -> list[web.RouteDef]:
+def _desk_routes(
+    settings: Settings, operations: Sequence[Operation], context: Context, form_key: bytes
+) -> list[web.RouteDef]:
     if not settings.desk:
         return []
     return desk.routes_of(
-        Desk(OwnApi(operations, context), Sessions(settings, context.authenticator), Live())
+        Desk(OwnApi(operations, context), Sessions(settings, context.authenticator, form_key), Live())
     )
 
 
@@ -144,6 +164,8 @@ def _lifespan(context: Context) -> Callable[[web.Application], AsyncIterator[Non
             await running.enter_async_context(context.forwarder.running())
             if context.read_copy is not None:
                 await running.enter_async_context(context.read_copy.running())
+            if context.siblings is not None:
+                await running.enter_async_context(context.siblings.running())
             yield
 
     return lifespan

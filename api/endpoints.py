@@ -28,6 +28,7 @@ from api.views import (
     RewardPointsView,
     TimelineView,
 )
+from worker.processes.siblings import METRICS_PATH, READY_PATH
 from worker.wire.results import CommandResult
 
 _ONE = f"{CUSTOMERS}/{{customerId}}"
@@ -386,11 +387,21 @@ CUSTOMER_OPERATIONS: tuple[Operation, ...] = (
 METRICS = Operation(
     name="getMetrics",
     method="GET",
-    path="/metrics",
+    path=METRICS_PATH,
     access=Access.OPEN,
     view=pages.metrics,
     summary="Metrics for Prometheus",
     answers={200: "text/plain"},
+)
+
+READINESS = Operation(
+    name="getReadiness",
+    method="GET",
+    path=READY_PATH,
+    access=Access.OPEN,
+    view=pages.ready,
+    summary="Whether this worker processes what it was assigned",
+    answers={200: HealthView},
 )
 
 PAGE_OPERATIONS: tuple[Operation, ...] = (
@@ -403,15 +414,7 @@ PAGE_OPERATIONS: tuple[Operation, ...] = (
         summary="Whether the process runs",
         answers={200: HealthView},
     ),
-    Operation(
-        name="getReadiness",
-        method="GET",
-        path="/health/ready",
-        access=Access.OPEN,
-        view=pages.ready,
-        summary="Whether this worker processes what it was assigned",
-        answers={200: HealthView},
-    ),
+    READINESS,
     Operation(
         name="getOpenApi",
         method="GET",

@@ -33,6 +33,7 @@ from worker.domain.rejections import DeadLettered
 from worker.domain.rules import RuleBook
 from worker.gateway import Gateway
 from worker.observability.tracing import TRACEPARENT, checked
+from worker.processes.siblings import Siblings
 from worker.wire.strict_json import read_object
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
@@ -93,6 +94,7 @@ class Context(msgspec.Struct, frozen=True):
         openapi: the OpenAPI document as JSON.
         asyncapi: the AsyncAPI document as JSON.
         limits: sizes and time limits.
+        siblings: the other processes of this worker; None if it has one process.
     """
 
     app_id: str
@@ -107,6 +109,7 @@ class Context(msgspec.Struct, frozen=True):
     openapi: bytes
     asyncapi: bytes
     limits: Limits
+    siblings: Siblings | None = None
 
 
 class Call(msgspec.Struct, frozen=True):

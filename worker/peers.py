@@ -9,16 +9,18 @@ Without PEER_URLS the scheme must be that of this worker's own URL, and the host
 
 - any loopback name or address, on any port, if this worker's host is a loopback one, too;
 - this worker's host, on any port;
-- on this worker's port, an address of the same network, if this worker's host is an address. A network is the first 24
+- on this worker's ports, an address of the same network, if this worker's host is an address. A network is the first 24
   bits of IPv4, or 64 of IPv6;
-- on this worker's port, a name of one label, if this worker's host is one, as in Docker Compose;
-- on this worker's port, a name that differs only in its first label, as in a StatefulSet. It does not apply if
+- on this worker's ports, a name of one label, if this worker's host is one, as in Docker Compose;
+- on this worker's ports, a name that differs only in its first label, as in a StatefulSet. It does not apply if
   anybody can register names below the rest (one label, or such as co.uk).
+
+This worker's ports are the one of its URL, and the next one for each process if it has several.
 """
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import lru_cache
 
 import msgspec
@@ -30,31 +32,36 @@ _PATTERN = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9_.*-]+)(?::([0-9]{1,5
 _LABEL = "[a-z0-9_-]+"
 _ONE_LABEL = re.compile(r"(?!0x)[a-z0-9_-]*[a-z][a-z0-9_-]*")
 _PORTS = {"http": 80, "https": 443}
-_ANY_PORT = 0
 # Second-level labels under which registries of countries register names.
 _REGISTRIES = frozenset({"ac", "co", "com", "edu", "gob", "gov", "go", "net", "ne", "or", "org"})
 
 
 class _Allowed(msgspec.Struct, frozen=True):
-    """One allowed form of URL. scheme: http or https; accepts: a test of a plain host; port: _ANY_PORT for any."""
+    """One allowed form of URL. scheme: http or https; accepts: a test of a plain host; ports: empty for any."""
 
     scheme: str
     accepts: Callable[[str], bool]
-    port: int
+    ports: Collection[int]
 
     def matches(self, url: URL) -> bool:
         return (
             url.scheme == self.scheme
-            and self.port in (_ANY_PORT, url.port)
+            and (not self.ports or url.port in self.ports)
             and self.accepts(plain(url.raw_host or ""))
         )
 
 
 class Peers:
-    """The URLs that owners of partitions may have. own: this worker's URL; patterns: PEER_URLS, empty for the default."""
+    """The URLs that owners of partitions may have.
 
-    def __init__(self, own: str, patterns: str) -> None:
-        allowed = [_parsed(pattern) for pattern in split(patterns)] or _like(URL(own))
+    Args:
+        own: this worker's URL.
+        patterns: PEER_URLS, empty for the default.
+        processes: the number of this worker's processes.
+    """
+
+    def __init__(self, own: str, patterns: str, processes: int = 1) -> None:
+        allowed = [_parsed(pattern) for pattern in split(patterns)] or _like(URL(own), processes)
 
         @lru_cache(maxsize=256)
         def base_of(url: str) -> str | None:
@@ -93,16 +100,16 @@ def _parsed(pattern: str) -> _Allowed:
     else:
         form = re.compile(re.escape(host).replace(r"\*", _LABEL))
         accepts = lambda given: form.fullmatch(given) is not None  # noqa: E731
-    return _Allowed(scheme, accepts, _ANY_PORT if port == "*" else int(port or _PORTS[scheme]))
+    return _Allowed(scheme, accepts, () if port == "*" else (int(port or _PORTS[scheme]),))
 
 
-def _like(own: URL) -> list[_Allowed]:
-    host, scheme = plain(own.raw_host or ""), own.scheme
+def _like(own: URL, processes: int) -> list[_Allowed]:
+    host, scheme, first = plain(own.raw_host or ""), own.scheme, own.port or _PORTS[own.scheme]
     if is_loopback(host):
-        return [_Allowed(scheme, is_loopback, _ANY_PORT)]
+        return [_Allowed(scheme, is_loopback, ())]
     return [
-        _Allowed(scheme, lambda given: given == host, _ANY_PORT),
-        _Allowed(scheme, _neighbours(host), own.port or _PORTS[scheme]),
+        _Allowed(scheme, lambda given: given == host, ()),
+        _Allowed(scheme, _neighbours(host), range(first, first + (1 if processes == 1 else 1 + processes))),
     ]
 
 

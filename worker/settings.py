@@ -13,17 +13,29 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from yarl import URL
 
 from worker import peers
 from worker.addresses import is_loopback, is_wildcard
 from worker.kafka.topics import Catalogue
 from worker.native import Choice
+from worker.processes.cores import cores
 from worker.wire.type_aliases import read_aliases
 
 PREFIX = "CUSTOMER_CONTEXT_"
 MIN_SECRET_BYTES = 32
+MOST_PROCESSES = 64
+HIGHEST_PORT = 65_535
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
@@ -58,6 +70,11 @@ def _switch(value: object) -> object:
             raise ValueError("use on or off")
         return _SWITCH[value.lower()]
     return value
+
+
+def _processes(value: object, info: ValidationInfo) -> object:
+    """The number of processes for `auto`; any other value as it is."""
+    return min(cores(), info.data.get("partitions", 1), MOST_PROCESSES) if value == "auto" else value
 
 
 def _base_url(text: str) -> str:
@@ -110,7 +127,7 @@ def _long_enough(secret: SecretStr) -> SecretStr:
     return secret
 
 
-Port = Annotated[int, Field(ge=0, le=65_535)]
+Port = Annotated[int, Field(ge=0, le=HIGHEST_PORT)]
 KafkaName = Annotated[str, Field(max_length=100), AfterValidator(_kafka_name)]
 ReadableFile = Annotated[Path, AfterValidator(_readable)]
 
@@ -139,6 +156,8 @@ class Settings(BaseSettings):
     """Prefix of each topic name. No separator is added."""
     partitions: Annotated[int, Field(ge=1, le=10_000)] = 8
     """Partitions of every topic but the dead letters. Cannot be changed later."""
+    processes: Annotated[int, BeforeValidator(_processes), Field(ge=1, le=MOST_PROCESSES)] = 1
+    """Processes of this worker, which share WEB_PORT. auto: one for each core, at most PARTITIONS."""
     replication_factor: Annotated[int, Field(ge=1, le=100)] | None = None
     """Replicas of topics that the worker creates. Unset: 3, or the number of known brokers if fewer."""
     retention_days: Annotated[int, Field(ge=1, le=36_500)] = 30
@@ -252,9 +271,31 @@ class Settings(BaseSettings):
         host = f"[{self.web_host}]" if ":" in self.web_host else self.web_host
         return f"{'http' if self.web_ssl_certfile is None else 'https'}://{host}:{port}"
 
+    def own_port(self, process: int | None) -> int:
+        """The port where others reach one process alone; 0 for any free one. process: its number; None: the only one."""
+        return self.web_port if process is None or self.web_port == 0 else self.web_port + 1 + process
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The ports that all processes together bind for HTTP, the shared one first; 0 for any free one."""
+        own = range(self.processes if self.processes > 1 and self.web_port else 0)
+        return (self.web_port, *map(self.own_port, own))
+
+    def own_url(self, process: int | None, port: int) -> str:
+        """The URL where others reach one process alone, without a final slash.
+
+        Args:
+            process: its number; None if it is the only one.
+            port: the port that it really binds.
+        """
+        if process is None or self.advertised_url is None:
+            return self.public_url(port)
+        shared = URL(self.advertised_url)
+        return str(shared.with_port((shared.port or 0) + 1 + process)).rstrip("/")
+
     def peers(self) -> peers.Peers:
         """The URLs that other workers may have."""
-        return peers.Peers(self.public_url(self.web_port), self.peer_urls)
+        return peers.Peers(self.public_url(self.web_port), self.peer_urls, self.processes)
 
     def web_ssl_context(self) -> ssl.SSLContext | None:
         """The TLS context of the HTTP server; None without TLS. Raises ConfigurationError when a file cannot be used."""
@@ -341,6 +382,12 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _check_processes(self) -> Self:
+        if self.processes > 1 and self.web_port + self.processes > HIGHEST_PORT:
+            raise ValueError(f"{PREFIX}WEB_PORT must leave {PREFIX}PROCESSES ports above it")
+        return self
+
+    @model_validator(mode="after")
     def _check_web_tls(self) -> Self:
         if self.web_ssl_keyfile is not None and self.web_ssl_certfile is None:
             raise ValueError(f"{PREFIX}WEB_SSL_KEYFILE needs {PREFIX}WEB_SSL_CERTFILE")
@@ -384,11 +431,12 @@ def _unusable(names: str, error: Exception) -> ConfigurationError:
     return ConfigurationError(f"{PREFIX}{names} cannot be used ({type(error).__name__}).")
 
 
-def load_settings(env_file: Path | None = None) -> Settings:
+def load_settings(env_file: Path | None = None, **given: Any) -> Settings:
     """The settings of this process.
 
     Args:
         env_file: a file of variables. Variables of the environment override it.
+        given: settings by name. They override both.
 
     Raises:
         ConfigurationError: with every fault, one per line.
@@ -396,7 +444,7 @@ def load_settings(env_file: Path | None = None) -> Settings:
     if env_file is not None and not env_file.is_file():
         raise ConfigurationError(f"The file given by --env-file, {env_file}, does not exist.")
     try:
-        return Settings(_env_file=env_file)
+        return Settings(_env_file=env_file, **given)
     except ValidationError as error:
         raise ConfigurationError("\n".join(_fault(details) for details in error.errors())) from None
     except UnicodeDecodeError:

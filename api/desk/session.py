@@ -7,14 +7,13 @@ Rules:
 - The API does not look at the cookie.
 - Each form has a token of its own: a MAC over the visitor's token and the path that the form is sent to. Its key comes
   from the secret or the keys of the authentication. So a form of one worker may be sent to another one. While HTTP is
-  open, each worker makes up a key.
+  open, each worker makes up a key, which its processes share.
 - A form from another origin is refused, whatever else it has.
 """
 
 import hmac
 import time
 from hashlib import sha256
-from secrets import token_bytes
 
 from aiohttp import hdrs, web
 from multidict import istr
@@ -40,14 +39,15 @@ class Sessions:
     Args:
         settings: the worker's settings.
         authenticator: checks tokens.
+        made_up: the key of forms while HTTP is open.
     """
 
-    def __init__(self, settings: Settings, authenticator: Authenticator) -> None:
+    def __init__(self, settings: Settings, authenticator: Authenticator, made_up: bytes) -> None:
         url = settings.advertised_url or ""
         self._advertised = _authority(url)
         self._secure = url.startswith("https:")
         self._authenticator = authenticator
-        self._made_up = token_bytes(32)
+        self._made_up = made_up
         self.needed = settings.authenticated
 
     def token_of(self, request: web.Request) -> str | None:

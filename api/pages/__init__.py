@@ -46,16 +46,23 @@ async def live(call: Call) -> web.Response:
 
 
 async def ready(call: Call) -> web.Response:
-    """Readiness: 200 if the worker processes its assigned partitions. Raises Problem 503 with the reasons if not."""
+    """Readiness: 200 if the worker processes its assigned partitions. Raises Problem 503 with the reasons if not.
+
+    A worker of several processes is ready when all of them are.
+    """
     readiness = call.gateway.readiness()
+    if call.context.siblings is not None:
+        readiness = await call.context.siblings.readiness(readiness)
     if not readiness.ready:
         raise Problem("UNAVAILABLE", "This worker is not ready.", reasons=readiness.reasons)
     return raw_response(encode(HealthView("ready", call.context.app_id)))
 
 
 async def metrics(call: Call) -> web.Response:
-    """The metrics of this process in Prometheus's text format."""
-    return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    """The metrics of this worker in Prometheus's text format, those of all its processes."""
+    siblings = call.context.siblings
+    body = generate_latest() if siblings is None else await siblings.metrics()
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 async def openapi(call: Call) -> web.Response:

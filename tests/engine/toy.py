@@ -26,11 +26,10 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from api.dispatch import refuse_unreadable
-from worker.engine import faust_app, patches, transaction
+from worker.engine import exits, faust_app, patches, transaction
 from worker.engine.engine import Engine
 from worker.engine.lanes import Pace
 from worker.engine.making import BeginWork
-from worker.engine.patches import faust_worker
 from worker.engine.patches.faust_worker import EngineWorker
 from worker.engine.patches.producer import CertainProducer
 from worker.engine.store import MemoryStores, RocksStores, Stores
@@ -176,7 +175,7 @@ def main() -> None:
     app_id, bootstrap, data = sys.argv[1:4]
     transaction.CertainProducer = SlowProducer  # type: ignore[attr-defined]  # what the module itself uses
     faust_app.SESSION_S = float(os.environ.get("TOY_SESSION_S", faust_app.SESSION_S))
-    faust_worker.ENDS_WITHIN_S = float(os.environ.get("TOY_ENDS_WITHIN_S", faust_worker.ENDS_WITHIN_S))
+    exits.ENDS_WITHIN_S = float(os.environ.get("TOY_ENDS_WITHIN_S", exits.ENDS_WITHIN_S))
     deadline_s = float(os.environ.get("TOY_DEADLINE_S", Pace().deadline_s))
     settings = Settings(
         app_id=app_id, partitions=PARTITIONS, data_dir=Path(data), store=os.environ["TOY_STORE"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
-from aiohttp.web import AppRunner, TCPSite
+from aiohttp.web import Application, AppRunner, SockSite, TCPSite
 from mode import Service
 
 from agents.batch import Batch
@@ -39,6 +39,7 @@ from worker.observability import metrics
 from worker.observability.spans import spans_from_environment
 from worker.operations import application, lost_topics
 from worker.operations.patience import until_done
+from worker.processes.place import Place
 from worker.release import DATA_FORMAT
 from worker.settings import PREFIX, ConfigurationError, Settings
 from worker.wire.rules_file import load_rules
@@ -47,17 +48,19 @@ log = structlog.get_logger(__name__)
 
 _GROUP_OFFSETS_EVERY_S = 5.0
 _GIVE_BACK_EVERY_S = 30.0
+_LOOK_EVERY_S = 0.1
 _HELD_LOOP_S = (
     10.0  # independent of Kafka's time-outs, because code that awaits Kafka yields to the event loop
 )
 
 
-def run(settings: Settings, bootstrap: str) -> int:
+def run(settings: Settings, bootstrap: str, place: Place | None = None) -> int:
     """Run a worker until it is told to stop.
 
     Args:
         settings: the worker's settings.
         bootstrap: Kafka's bootstrap servers.
+        place: of this process among those of its worker; None if it is the only one.
 
     Returns:
         The process's exit code.
@@ -74,11 +77,12 @@ def run(settings: Settings, bootstrap: str) -> int:
     catalogue = settings.catalogue()
     rules = load_rules(settings.rules_file)
     client = settings.kafka_client(bootstrap)
-    port = settings.web_port or _free_port(settings.web_host)
-    me = application.myself(settings, rules, settings.public_url(port))
+    number = None if place is None else place.number
+    port = settings.own_port(number) or _free_port(settings.web_host)
+    me = application.myself(settings, rules, settings.own_url(number, port))
     routing = Routing(catalogue, settings.partitions, ce_type=settings.ce_type_header)
     gateway = LiveGateway(catalogue, routing, me)
-    parts, tls = api.build(settings, gateway, rules), settings.web_ssl_context()
+    parts, tls = api.build(settings, gateway, rules, place=place), settings.web_ssl_context()
     routing.limits = asyncio.run(
         until_done(lambda: _prepare(settings, client, catalogue, me), settings.start_patience_s)
     )
@@ -133,7 +137,7 @@ def run(settings: Settings, bootstrap: str) -> int:
         commit=me.commit,
         native_codecs=codecs,
     )
-    return _execute(app, Companion(app, gateway, settings, parts))
+    return _execute(app, Companion(app, gateway, settings, parts, place))
 
 
 def _codecs(settings: Settings) -> str:
@@ -198,37 +202,72 @@ def _execute(app: EngineApp, companion: "Companion") -> int:
 
 
 class Companion(Service):
-    """The services beside the app: the gateway, METRICS_PORT, group offsets for lag tools, and returning memory."""
+    """The services beside the app: the gateway, other servers than WEB_PORT's, group offsets, and returning memory."""
 
     logger = logging.getLogger("mode.worker")  # for mode's lines about starting and stopping
 
-    def __init__(self, app: EngineApp, gateway: LiveGateway, settings: Settings, parts: api.ApiParts) -> None:
+    def __init__(
+        self,
+        app: EngineApp,
+        gateway: LiveGateway,
+        settings: Settings,
+        parts: api.ApiParts,
+        place: Place | None,
+    ) -> None:
         super().__init__()
         self._app = app
         self._gateway = gateway
         self._settings = settings
         self._parts = parts
-        self._metrics: AppRunner | None = None
+        self._place = place
+        self._servers: list[AppRunner] = []
 
     async def on_start(self) -> None:
-        """Start the gateway, and the metrics server if METRICS_PORT is set."""
+        """Start the gateway, the metrics server if METRICS_PORT is set, and the one that siblings ask."""
         await self._gateway.start(desk=self._settings.desk)
         if self._settings.metrics_port is not None:
-            self._metrics = AppRunner(self._parts.metrics_application())
-            await self._metrics.setup()
-            site = TCPSite(
-                self._metrics,
-                self._settings.web_host,
-                self._settings.metrics_port,
-                ssl_context=self._settings.web_ssl_context(),
-            )
-            await site.start()
+            await self._start_metrics(self._settings.web_host, self._settings.metrics_port)
+        if self._place is not None:
+            server = await self._server(self._parts.state_application())
+            await SockSite(server, _inherited(self._place.state)).start()
+
+    async def _start_metrics(self, host: str, port: int) -> None:
+        server, tls = await self._server(self._parts.metrics_application()), self._settings.web_ssl_context()
+        if self._place is None:
+            await TCPSite(server, host, port, ssl_context=tls).start()
+        else:
+            for listener in map(_inherited, self._place.metrics):
+                await SockSite(server, listener, ssl_context=tls).start()
+
+    async def _server(self, application: Application) -> AppRunner:
+        """A server that has no socket yet, and is stopped with this service."""
+        self._servers.append(AppRunner(application))
+        await self._servers[-1].setup()
+        return self._servers[-1]
 
     async def on_stop(self) -> None:
-        """Stop the metrics server and the gateway."""
-        if self._metrics is not None:
-            await self._metrics.cleanup()
+        """Stop the servers and the gateway."""
+        for server in self._servers:
+            await server.cleanup()
         await self._gateway.stop()
+
+    @Service.task
+    async def _share_the_port(self) -> None:
+        """Accept connections of the shared port, once they are answered here as well as by the siblings.
+
+        A process that was started again does not know the owners of partitions yet. It waits while a sibling is ready.
+        """
+        siblings = self._parts.context.siblings
+        if self._place is None or siblings is None:
+            return
+        while not self.should_stop:
+            if self._app.serves and (
+                self._gateway.readiness().ready or not await siblings.somebody_is_ready()
+            ):
+                break
+            await self.sleep(_LOOK_EVERY_S)
+        for listener in map(_inherited, self._place.web):
+            await self._app.serve_at(listener)
 
     @Service.task
     async def _group_offsets(self) -> None:
@@ -243,6 +282,11 @@ class Companion(Service):
         while not self.should_stop:
             await self.sleep(_GIVE_BACK_EVERY_S)
             memory.give_back()
+
+
+def _inherited(number: int) -> socket.socket:
+    """The socket of a file descriptor that the supervisor passed on."""
+    return socket.socket(fileno=number)
 
 
 def _free_port(host: str) -> int:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -14,9 +15,12 @@ from worker.observability.logs import configure_logging
 from worker.settings import PREFIX, Settings, load_settings
 
 
-def settings_of(context: typer.Context) -> Settings:
-    """The checked settings, with logging set up by them. Raises ConfigurationError."""
-    settings = load_settings(env_file_of(context))
+def settings_of(context: typer.Context, **given: Any) -> Settings:
+    """The checked settings, with logging set up by them. Raises ConfigurationError.
+
+    given: settings by name. They override the environment.
+    """
+    settings = load_settings(env_file_of(context), **given)
     configure_logging(settings.log_format, settings.log_level, sys.stderr)
     return settings
 

@@ -12,7 +12,7 @@ Rules:
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from rich.console import Console
@@ -53,6 +53,13 @@ def json_line(document: bytes) -> str:
         return text
     one_line = _JSON_WHITESPACE.sub(" ", text)  # in JSON these stand only between tokens
     return "".join(each if each.isprintable() else _json_escaped(each) for each in one_line)
+
+
+def write_log(line: bytes) -> None:
+    """Write a line of another process's log to standard error, with its line feed. If nobody reads it, it is lost."""
+    with suppress(OSError):
+        sys.stderr.buffer.write(line)
+        sys.stderr.buffer.flush()
 
 
 def emit(line: str) -> None:

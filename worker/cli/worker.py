@@ -1,17 +1,25 @@
-"""`customer-context worker`: the worker alone."""
+"""`customer-context worker`: the worker alone, as one process or several."""
 
+import asyncio
 import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import Annotated
 
+import structlog
 import typer
 
-from worker.cli.context import kafka_of, settings_of
+from worker.cli.context import env_file_of, kafka_of, settings_of
 from worker.cli.errors import CommandFailed
+from worker.cli.output import write_log
 from worker.doctor.machine import unbindable
-from worker.settings import ConfigurationError
+from worker.processes.crew import crew
+from worker.processes.place import Place, decode
+from worker.settings import ConfigurationError, Settings
+
+log = structlog.get_logger(__name__)
 
 
 def register(app: typer.Typer) -> None:
@@ -23,34 +31,83 @@ def register(app: typer.Typer) -> None:
 
 def worker(
     context: typer.Context,
+    processes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            help="How many processes to run, which share WEB_PORT; auto: one for each core. Default: PROCESSES.",
+        ),
+    ] = None,
     stop_with_stdin: Annotated[
         bool, typer.Option("--stop-with-stdin", hidden=True, help="Stop when standard input ends.")
     ] = False,
+    process: Annotated[
+        int | None,
+        typer.Option(
+            hidden=True,
+            help="Run this process of a worker. Its place is the first line of standard input, and it stops when that ends.",
+        ),
+    ] = None,
 ) -> None:
-    """Run one worker against the configured Kafka until SIGTERM or Ctrl-C.
+    """Run a worker against the configured Kafka until SIGTERM or Ctrl-C.
 
     Without BOOTSTRAP_SERVERS it uses the embedded Kafka that runs on DATA_DIR, or starts one that ends with it.
     """
     signal.signal(signal.SIGTERM, _stop_before_the_start)
-    settings = settings_of(context)
-    unbound = unbindable(settings.web_host, settings.web_port, "WEB_PORT")
-    if unbound is not None:  # Faust would say it with a traceback, after it has joined the group
-        raise CommandFailed(f"{unbound.what} {unbound.advice}")
-    if stop_with_stdin:
+    settings = settings_of(context, **({} if processes is None else {"processes": processes}))
+    place = None if process is None else _given_place()
+    several = place is None and settings.processes > 1
+    for port in settings.ports if several else (settings.own_port(process),):
+        unbound = unbindable(settings.web_host, port, "WEB_PORT")
+        if unbound is not None:  # Faust would say it with a traceback, after it has joined the group
+            raise CommandFailed(f"{unbound.what} {unbound.advice}")
+    if stop_with_stdin or place is not None:
         threading.Thread(target=_stop_when_stdin_ends, daemon=True).start()
+    with kafka_of(settings) as bootstrap:
+        if several:
+            code = asyncio.run(_run_several(settings, bootstrap, env_file_of(context)))
+        else:
+            code = _run_one(settings, bootstrap, place)
+    raise typer.Exit(code)
+
+
+def _run_one(settings: Settings, bootstrap: str, place: Place | None) -> int:
+    """Run a worker in this process. Returns its exit code."""
     # Here, because they bring Faust in, which no other command needs.
     from worker.app.run import run
     from worker.engine.patches.guard import UnknownVersion
     from worker.wire.rules_file import RulesFileError
 
     try:
-        with kafka_of(settings) as bootstrap:
-            code = run(settings, bootstrap)
+        return run(settings, bootstrap, place)
     except RulesFileError as error:
         raise ConfigurationError(str(error)) from error
     except UnknownVersion as error:
         raise CommandFailed(str(error)) from error
-    raise typer.Exit(code)
+
+
+async def _run_several(settings: Settings, bootstrap: str, env_file: Path | None) -> int:
+    """Run the processes of a worker under a supervisor. Returns its exit code."""
+    given = {
+        "BOOTSTRAP_SERVERS": bootstrap,
+        "LOG_FORMAT": settings.log_format or ("console" if sys.stderr.isatty() else "json"),
+    }
+    async with crew(settings, given, env_file, write_log, _process_ended) as supervisor:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, supervisor.stop)
+        return await supervisor.run()
+
+
+def _process_ended(number: int, code: int, pause_s: float) -> None:
+    log.error("a process has ended and is started again", process=number, exit_code=code, pause_s=pause_s)
+
+
+def _given_place() -> Place:
+    """The place that the supervisor writes first."""
+    line = sys.stdin.buffer.readline()
+    if not line:  # the supervisor has gone
+        raise SystemExit(0)
+    return decode(line)
 
 
 def _stop_before_the_start(_signal: int, _frame: object) -> None:

@@ -13,6 +13,9 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
+ENDS_WITHIN_S = 8.0
+"""How long a process may take to end, once it is told to stop."""
+
 
 class ExitCode(IntEnum):
     """Why the worker ended itself."""

@@ -285,7 +285,7 @@ async def refused_everywhere(visitor: Visitor, world: World, commands: set[str])
 def token_of(visitor: Visitor, path: str) -> str:
     """The token of a form that the visitor was not offered: made with the worker's own secret."""
     settings = Settings(auth_jwt_secret=SecretStr(SECRET))
-    return Sessions(settings, Authenticator(settings)).form_token(visitor.token, path)
+    return Sessions(settings, Authenticator(settings), b"").form_token(visitor.token, path)
 
 
 async def test_a_customers_own_token_reaches_only_that_customer(outside: Visitor, world: World) -> None:

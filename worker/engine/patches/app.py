@@ -5,10 +5,12 @@
 Faust keeps group membership, assignment, agents, topics, web server and console.
 """
 
+import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import faust
+from aiohttp.web import SockSite
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP
 
@@ -51,6 +53,15 @@ class EngineApp(faust.App):
         """
         self.web._cors = _NO_CORS
         parts.mount(self.web.web_app)
+
+    @property
+    def serves(self) -> bool:
+        """Whether the web server runs."""
+        return self.web._runner.server is not None
+
+    async def serve_at(self, listener: socket.socket) -> None:
+        """Let the web server, which runs, accept from this socket, too. listener: bound, maybe by another process."""
+        await SockSite(self.web._runner, listener, ssl_context=self.conf.web_ssl_context).start()
 
     def owner_url(self, changelog: str, partition: int) -> str | None:
         """The canonical URL of the worker that holds this partition since the last assignment; None if unknown."""

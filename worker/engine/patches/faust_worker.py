@@ -19,11 +19,11 @@ from typing import NoReturn
 
 import faust
 
+from worker.engine import exits
 from worker.engine.exits import ExitCode, die, leave
 from worker.engine.patches.app import EngineApp
 from worker.engine.watchdog import Watchdog
 
-ENDS_WITHIN_S = 8.0
 _WHILE_STARTING_S = 4.0
 _STOPPING = {signal.SIGINT, signal.SIGTERM}
 
@@ -49,7 +49,7 @@ class EngineWorker(faust.Worker):
         try:
             super().execute_from_commandline()
         finally:
-            self._end_in(ENDS_WITHIN_S)  # bounds what is left: threads, libraries, an embedded Kafka
+            self._end_in(exits.ENDS_WITHIN_S)  # bounds what is left: threads, libraries, an embedded Kafka
 
     async def on_first_start(self) -> None:
         """Start the watchdog and the deadline of the first assignment, and listen for signals."""
@@ -83,7 +83,7 @@ class EngineWorker(faust.Worker):
     def _told_to_stop(self) -> None:
         if self._told_at is None:
             self._told_at = time.monotonic()
-            self._end_in(_WHILE_STARTING_S if self.app.engine.at_rest else ENDS_WITHIN_S)
+            self._end_in(_WHILE_STARTING_S if self.app.engine.at_rest else exits.ENDS_WITHIN_S)
 
     def _end_in(self, seconds: float) -> None:
         """End the process this many seconds after it was told to stop. Replaces an earlier timer."""

@@ -1,0 +1,89 @@
+"""The processes of one worker: their sockets, their places and their commands."""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import ExitStack, asynccontextmanager, closing
+from pathlib import Path
+from secrets import token_bytes
+
+from worker.processes.place import STATE_HOST, Place, encode
+from worker.processes.supervisor import Child, Supervisor
+from worker.settings import PREFIX, Settings
+
+
+@asynccontextmanager
+async def crew(
+    settings: Settings,
+    given: Mapping[str, str],
+    env_file: Path | None,
+    write: Callable[[bytes], None],
+    on_end: Callable[[int, int, float], None],
+    *,
+    most_ends: int | None = None,
+) -> AsyncIterator[Supervisor]:
+    """A supervisor of settings.processes workers, which is not run yet. Their sockets are bound while the block runs.
+
+    One process alone gets no sockets, and is a worker like any other.
+
+    Args:
+        settings: of this process.
+        given: settings for the workers by name, beside those of this process's environment.
+        env_file: the file given by --env-file.
+        write: as for Supervisor.
+        on_end: as for Supervisor.
+        most_ends: as for Supervisor.
+
+    Raises:
+        OSError: a port cannot be bound.
+    """
+    options = () if env_file is None else ("--env-file", str(env_file))
+    command = (sys.executable, "-P", "-m", "worker.cli", *options, "worker")
+    own = {PREFIX + name: value for name, value in {**given, "PROCESSES": str(settings.processes)}.items()}
+    environment = {**os.environ, **own}
+    with ExitStack() as sockets:
+        if settings.processes == 1:
+            children = [Child(0, (*command, "--stop-with-stdin"), environment)]
+        else:
+            children = [
+                Child(
+                    place.number,
+                    (*command, "--process", str(place.number)),
+                    environment,
+                    place.files,
+                    encode(place),
+                )
+                for place in await _places(settings, sockets)
+            ]
+        yield Supervisor(children, write, on_end, most_ends=most_ends)
+
+
+async def _places(settings: Settings, sockets: ExitStack) -> list[Place]:
+    """The places of all processes, with their sockets, which `sockets` closes."""
+    web = await _bound(settings.web_host, settings.web_port, sockets)
+    metrics = ()
+    if settings.metrics_port is not None:
+        metrics = await _bound(settings.web_host, settings.metrics_port, sockets)
+    states = [sockets.enter_context(socket.create_server((STATE_HOST, 0))) for _ in range(settings.processes)]
+    ports, form_key = tuple(state.getsockname()[1] for state in states), token_bytes(32)
+    return [
+        Place(
+            number=number,
+            web=web,
+            metrics=metrics,
+            state=state.fileno(),
+            state_ports=ports,
+            form_key=form_key,
+        )
+        for number, state in enumerate(states)
+    ]
+
+
+async def _bound(host: str, port: int, sockets: ExitStack) -> tuple[int, ...]:
+    """Bind all addresses of the host as asyncio's servers do. Returns the file descriptors, which do not listen yet."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(asyncio.Protocol, host, port, start_serving=False)
+    sockets.enter_context(closing(server))
+    return tuple(each.fileno() for each in server.sockets)

@@ -1,0 +1,100 @@
+"""What a process asks its siblings for: their readiness and their metrics, so that any of them answers for all.
+
+Rules:
+- Each process has a socket on 127.0.0.1 where it tells its own state alone. So no question is passed on.
+- A sibling that does not answer within a second is not ready. It does not hold up the answer any longer.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import NamedTuple, TypeVar
+
+import aiohttp
+import msgspec
+from prometheus_client.registry import REGISTRY
+
+from worker.gateway import Readiness
+from worker.processes.merged_metrics import merged
+from worker.processes.place import STATE_HOST, Place
+
+READY_PATH, METRICS_PATH = "/health/ready", "/metrics"
+
+_WITHIN_S = 1.0
+
+Found = TypeVar("Found")
+
+
+class _NotReady(msgspec.Struct):
+    """What is read of the answer of a process that is not ready."""
+
+    reasons: list[str] = []
+
+
+class _Answer(NamedTuple):
+    status: int
+    body: bytes
+
+
+class Siblings:
+    """The other processes of this worker. place: of this process. Connections are open while `running`."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._session: aiohttp.ClientSession | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Allow connections until the block ends."""
+        timeout = aiohttp.ClientTimeout(total=_WITHIN_S)
+        connector = aiohttp.TCPConnector(force_close=True)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as self._session:
+            yield
+
+    async def readiness(self, own: Readiness) -> Readiness:
+        """The readiness of all processes: ready when each is. A reason begins with the process. own: of this process."""
+        reasons = dict(await self._each(self._reasons)) | {self._place.number: own.reasons}
+        said = [f"process {number}: {reason}" for number in sorted(reasons) for reason in reasons[number]]
+        return Readiness(own.ready and not said, tuple(said))
+
+    async def somebody_is_ready(self) -> bool:
+        """Whether at least one sibling is ready."""
+        return not all(dict(await self._each(self._reasons)).values())
+
+    async def metrics(self) -> bytes:
+        """The metrics of all processes in Prometheus's text format."""
+        texts = dict(await self._each(self._metrics))
+        return merged(self._place.number, REGISTRY.collect(), texts)
+
+    async def _each(self, ask: Callable[[int], Awaitable[Found]]) -> list[tuple[int, Found]]:
+        """What each sibling answers, with its number. All are asked at once."""
+        numbers = [number for number in range(len(self._place.state_ports)) if number != self._place.number]
+        return list(zip(numbers, await asyncio.gather(*map(ask, numbers)), strict=True))
+
+    async def _reasons(self, number: int) -> tuple[str, ...]:
+        """Why a sibling is not ready; empty when it is."""
+        answer = await self._get(number, READY_PATH)
+        if answer is None:
+            return ("it does not answer",)
+        if answer.status == 200:
+            return ()
+        try:
+            return tuple(msgspec.json.decode(answer.body, type=_NotReady).reasons) or ("it is not ready",)
+        except msgspec.MsgspecError:
+            return ("it is not ready",)
+
+    async def _metrics(self, number: int) -> str | None:
+        answer = await self._get(number, METRICS_PATH)
+        return None if answer is None or answer.status != 200 else answer.body.decode()
+
+    async def _get(self, number: int, path: str) -> _Answer | None:
+        """The answer of a sibling; None if there is none in time."""
+        if self._session is None:
+            raise RuntimeError("the siblings are not asked yet")
+        try:
+            async with self._session.get(
+                f"http://{STATE_HOST}:{self._place.state_ports[number]}{path}"
+            ) as answer:
+                return _Answer(answer.status, await answer.read())
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return None
