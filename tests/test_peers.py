@@ -167,3 +167,9 @@ def test_what_is_no_pattern_is_refused(patterns: str) -> None:
 def test_an_advertised_url_that_no_peer_would_take_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="give a URL such as"):
         Settings(advertised_url=url)
+
+
+def test_the_processes_of_workers_on_other_hosts_are_owners_too() -> None:
+    peers = Peers("http://worker-1:6066", "", processes=2)
+    taken = [port for port in range(6060, 6075) if peers.base_of(f"http://worker-2:{port}")]
+    assert taken == [6066, 6067, 6068]

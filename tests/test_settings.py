@@ -158,6 +158,40 @@ def test_the_public_url_of_an_ipv6_host_has_brackets(monkeypatch):
     assert load(monkeypatch, WEB_HOST="::1").public_url(80) == "http://[::1]:80"
 
 
+def test_each_process_has_a_port_and_a_url_of_its_own(monkeypatch):
+    settings = load(monkeypatch, PROCESSES="2")
+    assert settings.ports == (6066, 6067, 6068)
+    assert settings.own_url(1, settings.own_port(1)) == "http://127.0.0.1:6068"
+    assert settings.own_url(None, settings.own_port(None)) == settings.public_url(6066)
+    proxied = load(monkeypatch, ADVERTISED_URL="https://customers.example/crm")
+    assert [proxied.own_url(number, 1) for number in (0, 1)] == [
+        "https://customers.example:444/crm",
+        "https://customers.example:445/crm",
+    ]
+    assert all(proxied.peers().base_of(proxied.own_url(number, 1)) for number in (0, 1))
+    assert load(monkeypatch, WEB_PORT="0").ports == (0,)
+
+
+def test_auto_is_one_process_for_each_core_and_at_most_one_for_each_partition(monkeypatch):
+    monkeypatch.setattr("worker.settings.cores", lambda: 6)
+    assert load(monkeypatch, PROCESSES="auto").processes == 6
+    assert load(monkeypatch, PARTITIONS="4").processes == 4
+    assert load_settings(processes="2").processes == 2
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"PROCESSES": "0"}, "PROCESSES: input should be greater than or equal to 1"),
+        ({"PROCESSES": "many"}, "PROCESSES: input should be a valid integer"),
+        ({"PROCESSES": "2", "WEB_PORT": "65534"}, "WEB_PORT must leave"),
+    ],
+)
+def test_processes_that_cannot_be_are_refused(monkeypatch, variables, said):
+    with pytest.raises(ConfigurationError, match=said):
+        load(monkeypatch, **variables)
+
+
 def test_secrets_appear_neither_in_messages_nor_in_the_settings_text(monkeypatch):
     for name in ("AUTH_JWT_SECRET", "KAFKA_SASL_PASSWORD"):
         monkeypatch.setenv(f"CUSTOMER_CONTEXT_{name}", SECRET)

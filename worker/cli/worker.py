@@ -92,7 +92,8 @@ async def _run_several(settings: Settings, bootstrap: str, env_file: Path | None
         "BOOTSTRAP_SERVERS": bootstrap,
         "LOG_FORMAT": settings.log_format or ("console" if sys.stderr.isatty() else "json"),
     }
-    async with crew(settings, given, env_file, write_log, _process_ended) as supervisor:
+    async with crew(settings, given, env_file, write_log, _process_ended) as (supervisor, url):
+        log.info("processes start", url=url, processes=settings.processes)
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, supervisor.stop)
         return await supervisor.run()

@@ -4,14 +4,22 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, closing
 from pathlib import Path
 from secrets import token_bytes
+from typing import NamedTuple
 
 from worker.processes.place import STATE_HOST, Place, encode
 from worker.processes.supervisor import Child, Supervisor
 from worker.settings import PREFIX, Settings
+
+
+class Crew(NamedTuple):
+    """A supervisor that is not run yet, and the URL at which its processes will answer."""
+
+    supervisor: Supervisor
+    url: str
 
 
 @asynccontextmanager
@@ -23,8 +31,8 @@ async def crew(
     on_end: Callable[[int, int, float], None],
     *,
     most_ends: int | None = None,
-) -> AsyncIterator[Supervisor]:
-    """A supervisor of settings.processes workers, which is not run yet. Their sockets are bound while the block runs.
+) -> AsyncIterator[Crew]:
+    """The supervisor of settings.processes workers. Their sockets are bound while the block runs.
 
     One process alone gets no sockets, and is a worker like any other.
 
@@ -43,10 +51,13 @@ async def crew(
     command = (sys.executable, "-P", "-m", "worker.cli", *options, "worker")
     own = {PREFIX + name: value for name, value in {**given, "PROCESSES": str(settings.processes)}.items()}
     environment = {**os.environ, **own}
+    port = settings.web_port
     with ExitStack() as sockets:
         if settings.processes == 1:
             children = [Child(0, (*command, "--stop-with-stdin"), environment)]
         else:
+            web = await _bound(settings.web_host, port, sockets)
+            port = web[0].getsockname()[1]
             children = [
                 Child(
                     place.number,
@@ -55,17 +66,17 @@ async def crew(
                     place.files,
                     encode(place),
                 )
-                for place in await _places(settings, sockets)
+                for place in await _places(settings, _files(web), sockets)
             ]
-        yield Supervisor(children, write, on_end, most_ends=most_ends)
+        supervisor = Supervisor(children, write, on_end, most_ends=most_ends)
+        yield Crew(supervisor, settings.public_url(port))
 
 
-async def _places(settings: Settings, sockets: ExitStack) -> list[Place]:
-    """The places of all processes, with their sockets, which `sockets` closes."""
-    web = await _bound(settings.web_host, settings.web_port, sockets)
-    metrics = ()
+async def _places(settings: Settings, web: tuple[int, ...], sockets: ExitStack) -> list[Place]:
+    """The places of all processes. `sockets` closes what is bound for them. web: file descriptors of WEB_PORT."""
+    metrics: tuple[int, ...] = ()
     if settings.metrics_port is not None:
-        metrics = await _bound(settings.web_host, settings.metrics_port, sockets)
+        metrics = _files(await _bound(settings.web_host, settings.metrics_port, sockets))
     states = [sockets.enter_context(socket.create_server((STATE_HOST, 0))) for _ in range(settings.processes)]
     ports, form_key = tuple(state.getsockname()[1] for state in states), token_bytes(32)
     return [
@@ -81,9 +92,13 @@ async def _places(settings: Settings, sockets: ExitStack) -> list[Place]:
     ]
 
 
-async def _bound(host: str, port: int, sockets: ExitStack) -> tuple[int, ...]:
-    """Bind all addresses of the host as asyncio's servers do. Returns the file descriptors, which do not listen yet."""
+async def _bound(host: str, port: int, sockets: ExitStack) -> Sequence[socket.socket]:
+    """Sockets for all addresses of the host, as asyncio's servers bind them. They do not listen yet."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(asyncio.Protocol, host, port, start_serving=False)
     sockets.enter_context(closing(server))
-    return tuple(each.fileno() for each in server.sockets)
+    return server.sockets
+
+
+def _files(bound: Sequence[socket.socket]) -> tuple[int, ...]:
+    return tuple(each.fileno() for each in bound)
