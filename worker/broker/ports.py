@@ -1,5 +1,6 @@
 """TCP ports of this machine: which are free, and whether a Kafka answers on one. 127.0.0.1 only."""
 
+import errno
 import socket
 import struct
 
@@ -7,10 +8,22 @@ HOST = "127.0.0.1"
 
 _METADATA = 3
 _ANSWER_TIMEOUT_S = 2.0
+_TRIES = 100
 
 
-def free_port() -> int:
-    """A port that nothing listens on now. Another process may take it before the caller does."""
+def free_port(above: int = 0) -> int:
+    """A port that nothing listens on now. Another process may take it before the caller does.
+
+    above: how many of the next ports are free, too. Raises OSError if no such port is found.
+    """
+    for _ in range(_TRIES):
+        port = _free_port()
+        if all(map(is_free, range(port + 1, port + 1 + above))):
+            return port
+    raise OSError(errno.EADDRINUSE, f"no {above + 1} free ports in a row were found")
+
+
+def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]

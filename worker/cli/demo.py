@@ -5,6 +5,7 @@ import random
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +33,6 @@ from worker.cli.event_lines import pretty
 from worker.cli.output import Screen
 from worker.cli.running import run
 from worker.cli.topics import all_topics
-from worker.demo.child import WorkerGaveUp, WorkerProcess
 from worker.demo.live import LiveTraffic
 from worker.demo.loading import SampleLoader, SampleNotLoaded
 from worker.demo.purchases import read_purchases
@@ -41,10 +41,13 @@ from worker.demo.tally import Tally
 from worker.kafka.admin import ensure_topics
 from worker.kafka.producer import producing
 from worker.kafka.reader import TopicReader, reading
+from worker.processes.crew import crew
 from worker.settings import PREFIX, ConfigurationError, Settings
 
 _LEVELS = ("STANDARD", "SILVER", "GOLD", "PLATINUM")
 _LIVE_EVERY_S = 1.0
+_MOST_ENDS = 6
+_LOG_LINES_SHOWN = 12
 
 
 def register(app: typer.Typer) -> None:
@@ -63,6 +66,10 @@ def demo(
             help="How many Kafka nodes to start. Each number of nodes has its own data.",
         ),
     ] = 1,
+    processes: Annotated[
+        str,
+        typer.Option(metavar="N", help="How many processes the worker has; auto: one for each core."),
+    ] = "auto",
 ) -> None:
     """Start Kafka and the worker, load real purchases, print the result, and continue with live traffic.
 
@@ -70,7 +77,7 @@ def demo(
     that each page of the desk has something to show. All data stays in DATA_DIR, so the next
     demo only reads it back. Ctrl-C ends all of it.
     """
-    settings = settings_of(context)
+    settings = settings_of(context, processes=processes)
     if not settings.embedded:
         raise ConfigurationError(
             f"`demo` starts its own Kafka; unset {PREFIX}BOOTSTRAP_SERVERS, or use `worker`."
@@ -82,7 +89,7 @@ def demo(
         _Demo(settings, env_file_of(context), console, once=once, nodes=nodes).run()
     except KeyboardInterrupt:
         console.say(f"Stopped. The data stays in {settings.data_dir}; the next demo goes on with it.")
-    except (SampleNotLoaded, WorkerGaveUp) as error:
+    except SampleNotLoaded as error:
         raise CommandFailed(str(error)) from error
 
 
@@ -103,10 +110,10 @@ class _Demo:
         self._tally = Tally(self._purchases)
 
     def run(self) -> None:
-        port = _web_port(self._settings)
+        settings = self._settings.model_copy(update={"web_port": _web_port(self._settings)})
         with self._kafka() as bootstrap:
             self._console.print(f"Apache Kafka answers on {bootstrap}")
-            run(self._with_worker(bootstrap, port))
+            run(self._with_worker(bootstrap, settings))
 
     @contextmanager
     def _kafka(self) -> Iterator[str]:
@@ -129,32 +136,36 @@ class _Demo:
         finally:
             kafka.stop()
 
-    async def _with_worker(self, bootstrap: str, port: int) -> None:
-        worker = asyncio.create_task(self._child(bootstrap, port).supervise())
-        show = asyncio.create_task(self._show(bootstrap, self._settings.public_url(port)))
-        try:
-            for ended in (await asyncio.wait({worker, show}, return_when=asyncio.FIRST_COMPLETED))[0]:
-                ended.result()
-        finally:
-            for task in (worker, show):
-                task.cancel()
-            await asyncio.gather(worker, show, return_exceptions=True)
-
-    def _child(self, bootstrap: str, port: int) -> WorkerProcess:
-        settings = {
+    async def _with_worker(self, bootstrap: str, settings: Settings) -> None:
+        """Show the demo while the worker runs. settings: with the port to use. Raises CommandFailed."""
+        given = {
             "BOOTSTRAP_SERVERS": bootstrap,
-            "WEB_PORT": str(port),
-            "DATA_DIR": str(self._settings.data_dir.absolute()),
+            "WEB_PORT": str(settings.web_port),
+            "DATA_DIR": str(settings.data_dir.absolute()),
         }
-        options = ["--env-file", str(self._env_file)] if self._env_file else []
-        log_path = self._settings.data_dir / "worker.log"
+        log_path = settings.data_dir / "worker.log"
 
-        def on_death(code: int) -> None:
+        def on_end(_number: int, code: int, _pause_s: float) -> None:
             self._console.print(
                 f"The worker ended ({code}) and is started again; see {log_path}.", style="yellow"
             )
 
-        return WorkerProcess(settings, options, log_path, on_death)
+        with log_path.open("wb", buffering=0) as log:
+            async with crew(settings, given, self._env_file, log.write, on_end, most_ends=_MOST_ENDS) as (
+                supervisor,
+                url,
+            ):
+                worker = asyncio.create_task(supervisor.run())
+                show = asyncio.create_task(self._show(bootstrap, url))
+                try:
+                    await asyncio.wait({worker, show}, return_when=asyncio.FIRST_COMPLETED)
+                    if worker.done():
+                        raise CommandFailed(_gave_up(worker.result(), log_path))
+                    show.result()
+                finally:
+                    show.cancel()
+                    supervisor.stop()
+                    await asyncio.gather(worker, show, return_exceptions=True)
 
     async def _show(self, bootstrap: str, url: str) -> None:
         client = self._settings.kafka_client(bootstrap)
@@ -228,11 +239,19 @@ def _program() -> str:
 
 def _web_port(settings: Settings) -> int:
     """The configured port; any free one where none is configured and the default is taken."""
-    if settings.web_port and is_free(settings.web_port):
+    if settings.web_port and all(map(is_free, settings.ports)):
         return settings.web_port
     if settings.web_port and "web_port" in settings.model_fields_set:
-        raise CommandFailed(f"Port {settings.web_port} is in use; set {PREFIX}WEB_PORT to another, or to 0.")
-    return free_port()
+        taken = next(port for port in settings.ports if not is_free(port))
+        raise CommandFailed(f"Port {taken} is in use; set {PREFIX}WEB_PORT to another, or to 0.")
+    return free_port(above=settings.processes)
+
+
+def _gave_up(code: int, log_path: Path) -> str:
+    """The sentence about a worker that ended for good, and the last lines of its log. code: its exit code."""
+    with log_path.open(errors="replace") as log:
+        last = deque(log, _LOG_LINES_SHOWN)
+    return f"The worker ended with exit code {code}.\nThe end of {log_path}:\n{''.join(last).rstrip()}"
 
 
 def _table(tally: Tally, seconds: float, *, loaded_before: bool) -> Table:

@@ -27,7 +27,7 @@ async def crew(
     settings: Settings,
     given: Mapping[str, str],
     env_file: Path | None,
-    write: Callable[[bytes], None],
+    write: Callable[[bytes], object],
     on_end: Callable[[int, int, float], None],
     *,
     most_ends: int | None = None,

@@ -65,7 +65,7 @@ class Supervisor:
     def __init__(
         self,
         children: Sequence[Child],
-        write: Callable[[bytes], None],
+        write: Callable[[bytes], object],
         on_end: Callable[[int, int, float], None],
         *,
         most_ends: int | None = None,
