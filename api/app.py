@@ -19,7 +19,7 @@ from api.desk.own_api import OwnApi
 from api.desk.session import Sessions
 from api.desk.visit import Desk
 from api.dispatch import answer_everything, answering, leave_to_the_view, routes_of
-from api.endpoints import CUSTOMER_OPERATIONS, METRICS, PAGE_OPERATIONS, READINESS, Operation
+from api.endpoints import CUSTOMER_OPERATIONS, METRICS, PAGE_OPERATIONS, STATE_OPERATIONS, Operation
 from api.limits import Limits
 from api.openapi import document
 from api.owner import Forwarder
@@ -79,7 +79,7 @@ class ApiParts(msgspec.Struct, frozen=True):
         """A new aiohttp application that tells the state of this process alone, for its siblings."""
         application = web.Application(**self.application_options())
         alone = msgspec.structs.replace(self.context, siblings=None)
-        self._add(application, routes_of((READINESS, METRICS), alone))
+        self._add(application, routes_of(STATE_OPERATIONS, alone))
         return application
 
     def _add(self, application: web.Application, routes: list[web.RouteDef]) -> None:

@@ -28,7 +28,7 @@ from api.views import (
     RewardPointsView,
     TimelineView,
 )
-from worker.processes.siblings import METRICS_PATH, READY_PATH
+from worker.processes.siblings import BOARD_PATH, METRICS_PATH, READY_PATH
 from worker.wire.results import CommandResult
 
 _ONE = f"{CUSTOMERS}/{{customerId}}"
@@ -403,6 +403,21 @@ READINESS = Operation(
     summary="Whether this worker processes what it was assigned",
     answers={200: HealthView},
 )
+
+STATE_OPERATIONS = (
+    READINESS,
+    METRICS,
+    Operation(
+        name="getBoard",
+        method="GET",
+        path=BOARD_PATH,
+        access=Access.OPEN,
+        view=pages.board,
+        summary="The board of this process",
+        answers={200: "application/json"},
+    ),
+)
+"""What processes of one worker ask each other. No client can: it is served on a socket of its own."""
 
 PAGE_OPERATIONS: tuple[Operation, ...] = (
     Operation(

@@ -28,7 +28,8 @@ _WRITE_SECONDS = 5.0
 
 async def show(visit: Visit) -> web.Response:
     """The page as it is now."""
-    return visit.page("board.html", title="Board", **_shown(visit.call.gateway.board()))
+    board = await _whole(visit, visit.call.gateway.board())
+    return visit.page("board.html", title="Board", **_shown(board))
 
 
 async def stream(visit: Visit) -> web.StreamResponse:
@@ -77,9 +78,16 @@ async def _changed(visit: Visit, seconds: float) -> Board | None:
     """The next board; None if the worker stops, or if there is none in that time."""
     try:
         async with asyncio.timeout(seconds):
-            return await visit.call.gateway.board_changed()
+            board = await visit.call.gateway.board_changed()
+            return None if board is None else await _whole(visit, board)
     except TimeoutError:
         return None
+
+
+async def _whole(visit: Visit, board: Board) -> Board:
+    """The board of all processes of this worker. board: of this process."""
+    siblings = visit.call.context.siblings
+    return board if siblings is None else await siblings.board(board)
 
 
 def _parts(board: Board) -> str:

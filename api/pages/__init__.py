@@ -65,6 +65,11 @@ async def metrics(call: Call) -> web.Response:
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
+async def board(call: Call) -> web.Response:
+    """The figures of this process alone, for its siblings."""
+    return raw_response(encode(call.gateway.board()))
+
+
 async def openapi(call: Call) -> web.Response:
     """The OpenAPI document of this API (api.openapi)."""
     return raw_response(call.context.openapi)

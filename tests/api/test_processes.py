@@ -54,7 +54,15 @@ async def processes(world: World) -> AsyncIterator[list[Process]]:
         ports = tuple(state.getsockname()[1] for state in states)
         made = []
         for number, state in enumerate(states):
-            place = Place(number=number, web=(), metrics=(), state=0, state_ports=ports, form_key=b"the same")
+            place = Place(
+                number=number,
+                web=(),
+                metrics=(),
+                state=0,
+                state_ports=ports,
+                url="http://worker:6066",
+                form_key=b"the same",
+            )
             made.append(Process(InMemoryGateway(world), place, state))
             await made[-1].start(running)
         yield made
@@ -101,3 +109,11 @@ async def test_a_form_of_one_process_may_be_sent_to_another(processes: list[Proc
         form = {FORM_TOKEN: given, "q": "nobody"}
         answer = await processes[1].client.post("/desk/search", data=form, allow_redirects=False)
         assert answer.status == status
+
+
+async def test_the_board_has_the_figures_of_all_processes(processes: list[Process]):
+    page = await (await processes[1].client.get("/desk")).text()
+    assert "of http://worker:6066" in page
+    own = processes[1].gateway.board()
+    assert f"{2 * own.customers.total:,}" in page
+    assert f"{own.customers.total:,}</dd>" not in page

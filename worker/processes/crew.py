@@ -51,13 +51,13 @@ async def crew(
     command = (sys.executable, "-P", "-m", "worker.cli", *options, "worker")
     own = {PREFIX + name: value for name, value in {**given, "PROCESSES": str(settings.processes)}.items()}
     environment = {**os.environ, **own}
-    port = settings.web_port
+    url = settings.public_url(settings.web_port)
     with ExitStack() as sockets:
         if settings.processes == 1:
             children = [Child(0, (*command, "--stop-with-stdin"), environment)]
         else:
-            web = await _bound(settings.web_host, port, sockets)
-            port = web[0].getsockname()[1]
+            web = await _bound(settings.web_host, settings.web_port, sockets)
+            url = settings.public_url(web[0].getsockname()[1])
             children = [
                 Child(
                     place.number,
@@ -66,14 +66,21 @@ async def crew(
                     place.files,
                     encode(place),
                 )
-                for place in await _places(settings, _files(web), sockets)
+                for place in await _places(settings, _files(web), url, sockets)
             ]
         supervisor = Supervisor(children, write, on_end, most_ends=most_ends)
-        yield Crew(supervisor, settings.public_url(port))
+        yield Crew(supervisor, url)
 
 
-async def _places(settings: Settings, web: tuple[int, ...], sockets: ExitStack) -> list[Place]:
-    """The places of all processes. `sockets` closes what is bound for them. web: file descriptors of WEB_PORT."""
+async def _places(settings: Settings, web: tuple[int, ...], url: str, sockets: ExitStack) -> list[Place]:
+    """The places of all processes, with their sockets.
+
+    Args:
+        settings: of this process.
+        web: file descriptors of WEB_PORT.
+        url: where all processes answer.
+        sockets: closes what is bound for them.
+    """
     metrics: tuple[int, ...] = ()
     if settings.metrics_port is not None:
         metrics = _files(await _bound(settings.web_host, settings.metrics_port, sockets))
@@ -86,6 +93,7 @@ async def _places(settings: Settings, web: tuple[int, ...], sockets: ExitStack) 
             metrics=metrics,
             state=state.fileno(),
             state_ports=ports,
+            url=url,
             form_key=form_key,
         )
         for number, state in enumerate(states)

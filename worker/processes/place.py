@@ -15,6 +15,7 @@ class Place(msgspec.Struct, frozen=True):
         metrics: the same of METRICS_PORT; empty without METRICS_PORT.
         state: file descriptor of the socket where the siblings ask this process for its own state.
         state_ports: the ports of those sockets on STATE_HOST, by the number of the process.
+        url: where all processes answer.
         form_key: the key of the desk's forms while HTTP is open. A form of one process may be sent to another.
     """
 
@@ -23,6 +24,7 @@ class Place(msgspec.Struct, frozen=True):
     metrics: tuple[int, ...]
     state: int
     state_ports: tuple[int, ...]
+    url: str
     form_key: bytes
 
     @property

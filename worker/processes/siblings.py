@@ -1,4 +1,4 @@
-"""What a process asks its siblings for: their readiness and their metrics, so that any of them answers for all.
+"""What a process asks its siblings for: readiness, metrics and board, so that any of them answers for all.
 
 Rules:
 - Each process has a socket on 127.0.0.1 where it tells its own state alone. So no question is passed on.
@@ -14,11 +14,13 @@ import aiohttp
 import msgspec
 from prometheus_client.registry import REGISTRY
 
+from worker.board import Board
 from worker.gateway import Readiness
-from worker.processes.merged_metrics import merged
+from worker.processes import merged_board, merged_metrics
+from worker.processes.merged_board import SILENT, labelled
 from worker.processes.place import STATE_HOST, Place
 
-READY_PATH, METRICS_PATH = "/health/ready", "/metrics"
+READY_PATH, METRICS_PATH, BOARD_PATH = "/health/ready", "/metrics", "/board"
 
 _WITHIN_S = 1.0
 
@@ -42,6 +44,7 @@ class Siblings:
     def __init__(self, place: Place) -> None:
         self._place = place
         self._session: aiohttp.ClientSession | None = None
+        self._board: tuple[Board, asyncio.Task[Board]] | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -54,8 +57,8 @@ class Siblings:
     async def readiness(self, own: Readiness) -> Readiness:
         """The readiness of all processes: ready when each is. A reason begins with the process. own: of this process."""
         reasons = dict(await self._each(self._reasons)) | {self._place.number: own.reasons}
-        said = [f"process {number}: {reason}" for number in sorted(reasons) for reason in reasons[number]]
-        return Readiness(own.ready and not said, tuple(said))
+        said = labelled(reasons)
+        return Readiness(own.ready and not said, said)
 
     async def somebody_is_ready(self) -> bool:
         """Whether at least one sibling is ready."""
@@ -64,7 +67,23 @@ class Siblings:
     async def metrics(self) -> bytes:
         """The metrics of all processes in Prometheus's text format."""
         texts = dict(await self._each(self._metrics))
-        return merged(self._place.number, REGISTRY.collect(), texts)
+        return merged_metrics.merged(self._place.number, REGISTRY.collect(), texts)
+
+    async def board(self, own: Board) -> Board:
+        """The board of all processes. own: of this process. Whoever gives the same one gets the same answer."""
+        if self._board is None or self._board[0] is not own:
+            self._board = own, asyncio.create_task(self._merged_board(own))
+        return await asyncio.shield(self._board[1])
+
+    async def _merged_board(self, own: Board) -> Board:
+        boards = {self._place.number: own, **dict(await self._each(self._sibling_board))}
+        return merged_board.merged(self._place.number, boards, self._place.url)
+
+    async def _sibling_board(self, number: int) -> Board | None:
+        answer = await self._get(number, BOARD_PATH)
+        if answer is None or answer.status != 200:
+            return None
+        return msgspec.json.decode(answer.body, type=Board)
 
     async def _each(self, ask: Callable[[int], Awaitable[Found]]) -> list[tuple[int, Found]]:
         """What each sibling answers, with its number. All are asked at once."""
@@ -75,7 +94,7 @@ class Siblings:
         """Why a sibling is not ready; empty when it is."""
         answer = await self._get(number, READY_PATH)
         if answer is None:
-            return ("it does not answer",)
+            return (SILENT,)
         if answer.status == 200:
             return ()
         try:
