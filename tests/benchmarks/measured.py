@@ -1,6 +1,6 @@
-"""Measures the processes of a peer from outside: CPU seconds, resident memory, and the broker's CPU.
+"""Measures a peer and its child processes from outside: CPU seconds, resident memory, and the broker's CPU.
 
-No wrapper starts a process. Samples are taken every LOOK_EVERY_S and added up over the processes. Their log is in a file.
+No wrapper starts it. Samples are taken every LOOK_EVERY_S and added up over the processes. Their log is in a file.
 """
 
 import os
@@ -32,15 +32,28 @@ class PeerEnded(RuntimeError):
 
 
 class MeasuredProcess:
-    """The processes of a peer. A context manager: starts them on entry, and sends SIGTERM on exit."""
+    """A peer. A context manager: starts it on entry, and sends SIGTERM on exit.
+
+    Args:
+        command: the program and its arguments.
+        environment: extra variables.
+        log: the file for its output.
+        broker_pid: the process id of the broker.
+        children: how many child processes it starts.
+    """
 
     def __init__(
-        self, command: Sequence[str], environments: Sequence[Mapping[str, str]], log: Path, broker_pid: int
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        broker_pid: int,
+        children: int = 0,
     ) -> None:
-        """environments: extra variables, one mapping for each process to start."""
         self._command = list(command)
-        self._environments = [{**os.environ, **each} for each in environments]
+        self._environment = {**os.environ, **environment}
         self._log = log
+        self._children = children
         self._broker = psutil.Process(broker_pid)
         self._over = threading.Event()
         self._largest = 0
@@ -50,11 +63,8 @@ class MeasuredProcess:
     def __enter__(self) -> Self:
         with self._log.open("ab") as log:
             self.started_at = time.time()
-            self._processes = [
-                subprocess.Popen(self._command, env=environment, stdout=log, stderr=log)
-                for environment in self._environments
-            ]
-        self._figures = [psutil.Process(process.pid) for process in self._processes]
+            self._process = subprocess.Popen(self._command, env=self._environment, stdout=log, stderr=log)
+        self._figures = [psutil.Process(self._process.pid)]
         self._thread = threading.Thread(target=self._look, name="samples", daemon=True)
         self._thread.start()
         return self
@@ -64,27 +74,22 @@ class MeasuredProcess:
     ) -> None:
         self._over.set()
         self._thread.join()
-        for process in self._processes:
-            process.terminate()
-        for process in self._processes:
-            try:
-                process.wait(_STOP_WITHIN_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
 
     def check(self) -> None:
-        """Raise PeerEnded if a process has ended."""
-        for process in self._processes:
-            if process.poll() is not None:
-                tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-20:])
-                raise PeerEnded(f"exit code {process.returncode}; its log ends with:\n{tail}")
+        """Raise PeerEnded if it has ended."""
+        if self._process.poll() is not None:
+            tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-20:])
+            raise PeerEnded(f"exit code {self._process.returncode}; its log ends with:\n{tail}")
 
     def kill(self) -> None:
-        """Send SIGKILL, and wait until the processes have ended."""
-        for process in self._processes:
-            process.kill()
-            process.wait()
+        """Send SIGKILL, and wait until it has ended."""
+        self._process.kill()
+        self._process.wait()
 
     @property
     def peak_bytes(self) -> int:
@@ -105,6 +110,8 @@ class MeasuredProcess:
     def _look(self) -> None:
         while True:
             try:
+                if len(self._figures) < 1 + self._children:
+                    self._figures = [self._figures[0], *self._figures[0].children()]
                 cpu, broker = sum(map(_cpu_s, self._figures)), _cpu_s(self._broker)
                 self._largest = max(self._largest, sum(map(_resident_bytes, self._figures)))
             except psutil.NoSuchProcess:

@@ -28,8 +28,8 @@ class Peer:
     """A program to measure.
 
     name: its name in reports. key: its name on the command line and in topics. exactly_once: whether every sum must be
-    right. registers: whether customers must be registered before their orders. processes: their number; they share the
-    partitions.
+    right. registers: whether customers must be registered before their orders. processes: how many share the partitions;
+    one is the program itself, several are its children.
     """
 
     key: str
@@ -41,7 +41,7 @@ class Peer:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def variables(self, site: Site, folder: Path, web_port: int) -> dict[str, str]:
-        """The environment variables of a process. folder: for its state. web_port: 0 for any free port."""
+        """The environment variables of the peer. folder: for its state. web_port: 0 for any free port."""
         return {
             "BENCH_BOOTSTRAP": site.bootstrap,
             "BENCH_PREFIX": site.prefix,
@@ -72,7 +72,13 @@ def _streams() -> Sequence[str]:
 
 
 OURS = Peer("worker", "this worker", _python("-m", "worker.cli", "worker"), registers=True)
-TWO = replace(OURS, key="two-workers", name="two workers", processes=2)
+TWO = replace(
+    OURS,
+    key="two-processes",
+    name="this worker, two processes",
+    command=_python("-m", "worker.cli", "worker", "--processes", "2"),
+    processes=2,
+)
 STREAMS_1S = Peer(
     "streams-1s",
     "Kafka Streams, 1 s",

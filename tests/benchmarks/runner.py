@@ -152,7 +152,7 @@ class Runner:
         registered = folder_bytes(folder)
         expected = load(site, workload, self.told)
         before = Ends(site.bootstrap, site.catalogue.events.name).offsets()
-        port = free_port()
+        port = free_port(above=peer.processes)
         with start(peer, site, folder, pid, port) as process:
             if peer.processes > 1:
                 until_shared(site, peer.processes, process.check)

@@ -1,9 +1,9 @@
-"""Compares two workers, each with half of the partitions, with one worker, on the same data and broker, in turn.
+"""Compares a worker of two processes with one of one process, on the same data and broker, in turn.
 
 Rules:
-- The CPU of two workers is the sum of both. The broker's share shows how much CPU remains for workers on this machine.
-  When all cores are busy, two workers are only faster if one worker left a core idle.
-- If the two workers did not have half of the partitions each before the measured period, the report says so.
+- The CPU of two processes is the sum of both and their supervisor. The broker's share shows how much CPU remains for
+  them on this machine. When all cores are busy, two are only faster if one left a core idle.
+- If the two processes did not have half of the partitions each before the measured period, the report says so.
 
 Usage: python -m tests.benchmarks.scale [--orders N] [--customers N] [--shape uniform|zipf] [--rounds N]
 """
@@ -41,7 +41,7 @@ _FIGURES = (
 
 
 def compare(running: Runner, workload: Workload, rounds: int) -> Comparison:
-    """Measure one worker and two workers in turn. Raises WrongResult on a wrong sum."""
+    """Measure one process and two in turn. Raises WrongResult on a wrong sum."""
     return running.compare(workload, [peers.OURS, peers.TWO], Plan(rounds), besides=False)
 
 
@@ -51,11 +51,11 @@ def markdown(comparison: Comparison) -> list[str]:
     ratios = [f"{two.median(figure) / one.median(figure):.2f}" for figure in _FIGURES]
     rows = [[each.peer.name, *medians(each, _FIGURES)] for each in comparison.peers]
     return [
-        f"## Two workers against one: {comparison.workload.name}",
+        f"## Two processes against one: {comparison.workload.name}",
         "",
         *table(["median (range)", *(figure.title for figure in _FIGURES)], [*rows, ["two by one", *ratios]]),
         "",
-        "CPU, memory: of the workers together. Every final sum was right, and both published the same events.",
+        "CPU, memory: of the processes together. Every final sum was right, and both published the same events.",
         _halves(two),
     ]
 
@@ -65,9 +65,7 @@ def _halves(two: PeerResults) -> str:
     said = ", ".join(f"{shared:.1f} of {steady:.1f} s" for shared, steady in spans)
     if all(shared < steady for shared, steady in spans):
         return f"Both had their half of the partitions before the measured stretch began, after {said}."
-    return (
-        f"**Not figures of two workers: take more orders.** The halves were settled after {said} of start-up."
-    )
+    return f"**Not figures of two processes: take more orders.** The halves were settled after {said} of start-up."
 
 
 def main(
@@ -76,7 +74,7 @@ def main(
     shape: Annotated[Shape, typer.Option(help="Who orders how often.")] = Shape.UNIFORM,
     rounds: Annotated[int, typer.Option(help="How often each runs.")] = 2,
 ) -> None:
-    """Measure one worker and two workers; the report goes to build/bench/scale.md."""
+    """Measure one process and two; the report goes to build/bench/scale.md."""
     with runner() as running:
         workload = Workload(orders, customers, shape is Shape.ZIPF)
         show("scale", markdown(compare(running, workload, rounds)))

@@ -122,7 +122,7 @@ def ran(peer: peers.Peer, workload: Workload, cpu: float = 0.04, peak_mb: float 
 
 
 @pytest.mark.long
-def test_two_workers_share_the_partitions_and_their_sums_are_right(running):
+def test_two_processes_share_the_partitions_and_their_sums_are_right(running):
     two = PeerResults(peers.TWO, Workload(orders=1_000, customers=50))
     running.run(two)
     (run,), (stored,), (shared_s,) = two.runs, two.stored, two.shared_s
@@ -140,13 +140,13 @@ def test_a_worker_comes_back_and_takes_a_half_over_and_every_sum_is_right(runnin
     assert takeover.seconds > 1.0  # a takeover needs the session to expire first
 
 
-def test_figures_of_two_workers_count_only_when_each_had_its_half_in_time():
+def test_figures_of_two_processes_count_only_when_each_had_its_half_in_time():
     workload = Workload(1_000, 50)
     one, two = ran(peers.OURS, workload), ran(peers.TWO, workload, cpu=0.03)
     assert "**Not figures" not in "\n".join(scale.markdown(Comparison(workload, [one, two])))
     two.shared_s = [6.0]
     lines = scale.markdown(Comparison(workload, [one, two]))
-    assert any(line.startswith("**Not figures of two workers") for line in lines)
+    assert any(line.startswith("**Not figures of two processes") for line in lines)
     assert "| two by one | 1.00 | 0.75 | 1.00 | 1.25 | 0.80 | 1.00 |" in lines
 
 

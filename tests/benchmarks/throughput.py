@@ -141,12 +141,12 @@ def measure(peer: Peer, process: MeasuredProcess, published: Published, expected
 
 
 def start(peer: Peer, site: Site, folder: Path, broker_pid: int, web_port: int = 0) -> MeasuredProcess:
-    """The peer's processes, not started yet: a context manager. web_port: of the first one; 0 for any free port."""
+    """The peer, not started yet: a context manager. web_port: 0 for any free port."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder.parent / f"{peer.key}.log"
-    ports = [web_port, *[0] * (peer.processes - 1)]
-    environments = [peer.variables(site, folder, port) for port in ports]
-    return MeasuredProcess(peer.command(), environments, log, broker_pid)
+    children = peer.processes if peer.processes > 1 else 0
+    environment = peer.variables(site, folder, web_port)
+    return MeasuredProcess(peer.command(), environment, log, broker_pid, children)
 
 
 def _wait(

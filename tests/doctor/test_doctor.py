@@ -99,6 +99,7 @@ def test_a_sound_installation_has_no_fault_and_no_warning(doctor, sound, redis):
         "configuration",
         "rules",
         "disk",
+        "python",
         "web",
         "native",
         "broker",
@@ -230,6 +231,19 @@ async def test_a_clock_that_is_off_is_named(kafka: str, hours: int, which: str):
     findings = await examine_broker(settings, kafka, lambda: time.time() + hours * 3_600)
     (fault,) = (finding for finding in findings if finding.level is Level.FAULT)
     assert f"7,200 s {which} Kafka's" in fault.what
+
+
+def test_the_own_port_of_a_process_that_is_taken_is_a_fault():
+    with taken_port() as port:
+        found = list(ports(Settings(web_port=port - 1, processes=2)))
+    assert [finding.level for finding in found].count(Level.FAULT) == 1
+    assert f"Port {port} of 127.0.0.1 is in use" in "".join(finding.what for finding in found)
+
+
+def test_the_port_of_the_metrics_may_not_be_that_of_a_process():
+    (found,) = ports(Settings(web_port=7000, metrics_port=7002, processes=2))
+    assert found.level is Level.FAULT
+    assert "WEB_PORT takes 7000 to 7002" in found.what
 
 
 def test_the_report_for_people_says_the_same(sound, tmp_path):

@@ -17,6 +17,7 @@ from worker.cli.running import run
 from worker.cli.topics import all_topics
 from worker.doctor import Finding, Level, application, kafka, machine, redis_copy
 from worker.doctor.findings import fault, ok
+from worker.doctor.interpreter import interpreter
 from worker.operations import running
 from worker.operations.application import myself
 from worker.settings import PREFIX, ConfigurationError, Settings, load_settings
@@ -34,7 +35,7 @@ def doctor(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Check the configuration, rules, disk, port, Kafka, topics, clocks, Redis and the running workers.
+    """Check the configuration, rules, Python, disk, ports, Kafka, topics, clocks, Redis and the running workers.
 
     It changes nothing. It exits with 1 if there is a fault; a warning is no fault.
     """
@@ -62,6 +63,7 @@ def _examine(context: typer.Context) -> Iterator[Finding]:
         return
     yield ok("configuration", "All settings are valid.")
     yield _rules(settings)
+    yield interpreter()
     yield from machine.disk(settings.data_dir)
     yield from machine.ports(settings)
     yield machine.codecs(settings.native)

@@ -17,7 +17,7 @@ class Finding:
     """One finding.
 
     Attributes:
-        area: configuration, rules, disk, web, java, broker, topics, clock, redis, application, inputs, positions, lag
+        area: configuration, rules, python, disk, web, java, broker, topics, clock, redis, application, inputs, positions, lag
             or dead letters.
         level: how bad it is.
         what: a sentence that states what is so.

@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
@@ -92,18 +92,18 @@ def _is_locked(path: Path) -> bool:
 
 
 def ports(settings: Settings) -> Iterator[Finding]:
-    """Check that no other program listens on WEB_PORT and METRICS_PORT."""
+    """Check that no other program listens on WEB_PORT, on the processes' own ports above it and on METRICS_PORT."""
     host, web, metrics = settings.web_host, settings.web_port, settings.metrics_port
-    if metrics and metrics == web:
+    if metrics and metrics in settings.ports:
         yield fault(
             "web",
-            f"{PREFIX}METRICS_PORT and {PREFIX}WEB_PORT are both {web}.",
+            f"{PREFIX}METRICS_PORT is {metrics}, and {PREFIX}WEB_PORT takes {_span(settings.ports)}.",
             "Give the metrics another port, or unset METRICS_PORT to have them on the web port.",
         )
         return
     if not web:
         yield ok("web", "The API takes any free port.")
-    for port, name in ((web, "WEB_PORT"), (metrics, "METRICS_PORT")):
+    for port, name in (*((port, "WEB_PORT") for port in settings.ports), (metrics, "METRICS_PORT")):
         if port:
             unbound = unbindable(host, port, name)
             if unbound and name == "WEB_PORT":
@@ -111,6 +111,10 @@ def ports(settings: Settings) -> Iterator[Finding]:
             elif unbound and _metrics_at(host, port):
                 unbound = ok("web", f"A worker's metrics are on port {port} of {host}.")
             yield unbound or ok("web", f"Port {port} of {host} is free.")
+
+
+def _span(ports: Sequence[int]) -> str:
+    return str(ports[0]) if len(ports) == 1 else f"{ports[0]} to {ports[-1]}"
 
 
 def codecs(choice: native.Choice) -> Finding:
