@@ -82,7 +82,7 @@ async def test_each_process_tells_which_one_is_not_ready_and_why(processes: list
 async def test_a_process_that_does_not_answer_is_not_ready(processes: list[Process]):
     await processes[1].fall_silent()
     told = await problem(await processes[0].client.get(READY), 503, "UNAVAILABLE")
-    assert told["reasons"] == ["process 1: it does not answer"]
+    assert told["reasons"] == ["process 1: this process does not answer"]
 
 
 async def test_siblings_are_told_of_this_process_alone(processes: list[Process]):

@@ -70,6 +70,16 @@ SITUATIONS = (
         "tests/integration/test_fair_shares.py::test_each_worker_gets_its_share_however_they_come_and_go",
     ),
     Situation(
+        "one of several processes is killed",
+        "`a process has ended and is started again`; the others answer",
+        "tests/integration/test_processes.py::test_two_processes_answer_as_one_and_a_killed_one_comes_back",
+    ),
+    Situation(
+        "the supervisor of several processes is killed",
+        "its processes end",
+        "tests/integration/test_processes.py::test_processes_end_with_a_supervisor_that_was_killed",
+    ),
+    Situation(
         "more workers than partitions",
         "ready as a standby",
         f"{READY}::test_a_worker_without_a_partition_is_ready_because_there_are_more_workers_than_partitions",
@@ -267,6 +277,11 @@ WAYS_OUT = (
         "give it the same rules file, and start it again",
         "tests/app/test_rules_watch.py"
         "::test_a_version_that_says_something_else_elsewhere_counts_once_it_begins",
+    ),
+    WayOut(
+        "this process does not answer",
+        "wait; the supervisor starts it again",
+        "tests/integration/test_processes.py::test_two_processes_answer_as_one_and_a_killed_one_comes_back",
     ),
     WayOut("UNDECODABLE", REPLAY, MENDED),
     WayOut("INVALID", REPLAY, MENDED),

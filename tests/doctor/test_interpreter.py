@@ -31,8 +31,8 @@ def test_a_build_without_pgo_is_told_only_where_it_is_sure(build: str):
     assert is_without_pgo(variables) is without
 
 
-@pytest.mark.parametrize("without", [True, False])
-def test_it_is_a_hint_and_no_fault(monkeypatch: pytest.MonkeyPatch, without: bool):
-    monkeypatch.setattr("worker.doctor.interpreter.is_without_pgo", lambda _: without)
-    found = interpreter()
+@pytest.mark.parametrize("build", BUILDS)
+def test_it_is_a_hint_and_no_fault(build: str):
+    variables, without = BUILDS[build]
+    found = interpreter(variables)
     assert (found.level, "--enable-optimizations" in found.what) == (Level.OK, without)

@@ -62,7 +62,7 @@ def test_a_partition_is_here_if_one_of_the_processes_holds_it():
 
 def test_the_reasons_name_their_process_and_a_silent_one_is_not_ready():
     both = merged(0, {0: a_board(ready=False, reasons=("x",)), 1: None}, URL)
-    assert both.reasons == ("process 0: x", "process 1: it does not answer")
+    assert both.reasons == ("process 0: x", "process 1: this process does not answer")
     assert not both.ready
     assert not merged(0, {0: a_board(), 1: None}, URL).ready
     assert merged(0, {0: a_board(), 1: a_board()}, URL).ready

@@ -8,15 +8,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from worker.engine.exits import ExitCode
-from worker.processes import supervisor
-from worker.processes.supervisor import LASTING, Child, Supervisor
+from worker.processes.supervisor import LASTING, Child, Pace, Supervisor, labelled
 
 WITHIN_S = 30.0
+QUICK = Pace(first_pause_s=0.01, longest_pause_s=0.04)
 WAITS = "import os, sys; print('pid', os.getpid(), flush=True); sys.stdin.read()"
 HEARS_NOTHING = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + WAITS
 ENDS_WHEN_TOLD = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); " + WAITS
@@ -25,7 +24,7 @@ ENDS_WHEN_TOLD = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: s
 class Run:
     """A supervisor that runs, and what it has told. lines: of all processes; ends: (number, code, pause)."""
 
-    def __init__(self, *programs: str, **options: Any) -> None:
+    def __init__(self, *programs: str, pace: Pace = QUICK) -> None:
         self.lines: list[bytes] = []
         self.ends: list[tuple[int, int, float]] = []
         self._changed = asyncio.Event()
@@ -33,7 +32,7 @@ class Run:
             Child(number, (sys.executable, "-c", program), dict(os.environ))
             for number, program in enumerate(programs)
         ]
-        self.supervisor = Supervisor(children, self._write, self._ended, **options)
+        self.supervisor = Supervisor(children, self._write, self._ended, pace)
         self._running = asyncio.create_task(self.supervisor.run())
 
     async def until(self, holds: Callable[[], bool]) -> None:
@@ -67,12 +66,6 @@ class Run:
         self._changed.set()
 
 
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(supervisor, "LONGEST_PAUSE_S", 0.04)
-
-
 async def test_a_process_that_was_killed_is_started_again_and_the_other_goes_on():
     run = Run(WAITS, WAITS)
     await run.until(lambda: bool(run.pids(0) and run.pids(1)))
@@ -91,9 +84,8 @@ async def test_the_pause_before_a_start_grows_up_to_its_limit():
     assert run.ends[:5] == [(0, 70, pause) for pause in (0.01, 0.02, 0.04, 0.04, 0.04)]
 
 
-async def test_after_a_calm_time_the_pause_is_the_first_one_again(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(supervisor, "CALM_S", -1.0)
-    run = Run("raise SystemExit(70)", most_ends=2)
+async def test_after_a_calm_time_the_pause_is_the_first_one_again():
+    run = Run("raise SystemExit(70)", pace=QUICK._replace(calm_s=-1.0, most_ends=2))
     await run.until(lambda: len(run.ends) >= 3)
     await run.stopped()
     assert run.ends[:3] == [(0, 70, 0.01)] * 3
@@ -108,7 +100,7 @@ async def test_an_exit_code_that_a_restart_cannot_mend_ends_all_with_it(code: Ex
 
 
 async def test_a_process_that_ends_too_often_ends_all():
-    run = Run("raise SystemExit(70)", WAITS, most_ends=3)
+    run = Run("raise SystemExit(70)", WAITS, pace=QUICK._replace(most_ends=3))
     assert await run.code() == 70
     assert len(run.ends) == 2
 
@@ -120,7 +112,7 @@ async def test_all_are_told_to_stop_and_end_cleanly():
 
 
 async def test_a_process_that_does_not_stop_in_time_is_killed_and_the_code_says_so():
-    run = Run(HEARS_NOTHING, ENDS_WHEN_TOLD, ends_within_s=0.2)
+    run = Run(HEARS_NOTHING, ENDS_WHEN_TOLD, pace=Pace(ends_within_s=0.2))
     await run.until(lambda: bool(run.pids(0) and run.pids(1)))
     assert await run.stopped() == ExitCode.SHUTDOWN_DEADLINE
     assert not exists(run.pids(0)[0])
@@ -161,13 +153,6 @@ def test_no_process_outlives_a_supervisor_that_was_killed():
         assert left.read() == b""  # the end: nobody holds it any more
 
 
-@pytest.fixture
-def long_lines(monkeypatch: pytest.MonkeyPatch) -> int:
-    """The most bytes that are read of a line."""
-    monkeypatch.setattr(supervisor, "_MOST_LINE_BYTES", 4_096)
-    return 4_096
-
-
 async def test_lines_stay_whole_whatever_their_processes_write_at_once():
     text = "x" * 60_000  # more than a pipe takes in one piece
     program = f"import sys\nfor n in range(20): sys.stderr.write('{text} %d\\n' % n)\n" + WAITS
@@ -180,18 +165,19 @@ async def test_lines_stay_whole_whatever_their_processes_write_at_once():
         assert mine == [f"process={number} {text} {n}\n".encode() for n in range(20)]
 
 
-async def test_a_line_that_is_too_long_is_written_in_pieces_and_the_last_one_may_lack_its_end(long_lines):
-    run = Run(f"print('x' * {3 * long_lines}); print('last', end='', flush=True)", most_ends=1)
+async def test_a_line_that_is_too_long_is_written_in_pieces_and_the_last_one_may_lack_its_end():
+    program = "print('x' * 12_000); print('last', end='', flush=True)"
+    run = Run(program, pace=Pace(most_ends=1, most_line_bytes=4_000))
     await run.code()
-    assert b"".join(run.lines).count(b"x") == 3 * long_lines
+    assert b"".join(run.lines).count(b"x") == 12_000
     assert all(line.endswith(b"\n") for line in run.lines)
     assert run.lines[-1] == b"last\n"
 
 
 def test_a_line_of_json_stays_json():
-    line = supervisor.labelled(3, b'{"event": "worker starts"}\n')
+    line = labelled(3, b'{"event": "worker starts"}\n')
     assert json.loads(line) == {"process": 3, "event": "worker starts"}
-    assert supervisor.labelled(3, b"Timeout (0:00:15)!\n") == b"process=3 Timeout (0:00:15)!\n"
+    assert labelled(3, b"Timeout (0:00:15)!\n") == b"process=3 Timeout (0:00:15)!\n"
 
 
 def exists(pid: int) -> bool:

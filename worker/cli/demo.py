@@ -42,11 +42,12 @@ from worker.kafka.admin import ensure_topics
 from worker.kafka.producer import producing
 from worker.kafka.reader import TopicReader, reading
 from worker.processes.crew import crew
+from worker.processes.supervisor import Pace
 from worker.settings import PREFIX, ConfigurationError, Settings
 
 _LEVELS = ("STANDARD", "SILVER", "GOLD", "PLATINUM")
 _LIVE_EVERY_S = 1.0
-_MOST_ENDS = 6
+_PACE = Pace(most_ends=6)
 _LOG_LINES_SHOWN = 12
 
 
@@ -151,7 +152,7 @@ class _Demo:
             )
 
         with log_path.open("wb", buffering=0) as log:
-            async with crew(settings, given, self._env_file, log.write, on_end, most_ends=_MOST_ENDS) as (
+            async with crew(settings, given, self._env_file, log.write, on_end, _PACE) as (
                 supervisor,
                 url,
             ):

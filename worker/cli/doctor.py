@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sysconfig
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Annotated
@@ -63,7 +64,7 @@ def _examine(context: typer.Context) -> Iterator[Finding]:
         return
     yield ok("configuration", "All settings are valid.")
     yield _rules(settings)
-    yield interpreter()
+    yield interpreter(sysconfig.get_config_vars())
     yield from machine.disk(settings.data_dir)
     yield from machine.ports(settings)
     yield machine.codecs(settings.native)

@@ -1,7 +1,6 @@
 """The Python interpreter: whether it was built with profile-guided optimization (PGO)."""
 
 import platform
-import sysconfig
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,10 +9,10 @@ from worker.doctor.findings import Finding, ok
 _PROFILE = "-fprofile-use"
 
 
-def interpreter() -> Finding:
-    """What runs the worker. A build without PGO is a hint, and no fault."""
+def interpreter(variables: Mapping[str, Any]) -> Finding:
+    """What runs the worker. A build without PGO is a hint, and no fault. variables: those of sysconfig."""
     runs = f"{platform.python_implementation()} {platform.python_version()} runs the worker"
-    if is_without_pgo(sysconfig.get_config_vars()):
+    if is_without_pgo(variables):
         return ok(
             "python",
             f"{runs}. It was built without --enable-optimizations; a build with it takes about a tenth less CPU.",

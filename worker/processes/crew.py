@@ -11,7 +11,7 @@ from secrets import token_bytes
 from typing import NamedTuple
 
 from worker.processes.place import STATE_HOST, Place, encode
-from worker.processes.supervisor import Child, Supervisor
+from worker.processes.supervisor import USUAL, Child, Pace, Supervisor
 from worker.settings import PREFIX, Settings
 
 
@@ -29,8 +29,7 @@ async def crew(
     env_file: Path | None,
     write: Callable[[bytes], object],
     on_end: Callable[[int, int, float], None],
-    *,
-    most_ends: int | None = None,
+    pace: Pace = USUAL,
 ) -> AsyncIterator[Crew]:
     """The supervisor of settings.processes workers. Their sockets are bound while the block runs.
 
@@ -42,7 +41,7 @@ async def crew(
         env_file: the file given by --env-file.
         write: as for Supervisor.
         on_end: as for Supervisor.
-        most_ends: as for Supervisor.
+        pace: as for Supervisor.
 
     Raises:
         OSError: a port cannot be bound.
@@ -68,7 +67,7 @@ async def crew(
                 )
                 for place in await _places(settings, _files(web), url, sockets)
             ]
-        supervisor = Supervisor(children, write, on_end, most_ends=most_ends)
+        supervisor = Supervisor(children, write, on_end, pace)
         yield Crew(supervisor, url)
 
 

@@ -15,7 +15,7 @@ from worker.board import Board, CustomerCounts, PartitionPlace, Point
 Item = TypeVar("Item")
 Key = TypeVar("Key")
 
-SILENT = "it does not answer"
+SILENT = "this process does not answer"
 """Why a process is not ready from which nothing comes."""
 
 

@@ -22,13 +22,7 @@ from worker.engine.exits import ENDS_WITHIN_S, ExitCode
 LASTING = frozenset({ExitCode.WRONG_SETTINGS, ExitCode.STORE_AHEAD, ExitCode.NEWER_DATA})
 """The exit codes that a restart cannot mend: a person has to change something first."""
 
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 8.0
-CALM_S = 60.0
-"""After so long a life, the next end does not continue a series."""
-
 _LAST_LINES_WITHIN_S = 1.0
-_MOST_LINE_BYTES = 1 << 20
 
 
 class Child(NamedTuple):
@@ -49,6 +43,30 @@ class Child(NamedTuple):
     message: bytes = b""
 
 
+class Pace(NamedTuple):
+    """Times and bounds of a supervisor.
+
+    Attributes:
+        first_pause_s: the pause before a process that ended is started again. It doubles with each end in a series.
+        longest_pause_s: the longest such pause.
+        calm_s: after so long a life, the next end begins a new series.
+        most_ends: how many ends of a process in a series are too many. Then all end with the code of the last one. None:
+            there is no limit.
+        ends_within_s: how long a process that was told to stop may take.
+        most_line_bytes: how much of a line is kept until its end comes.
+    """
+
+    first_pause_s: float = 0.5
+    longest_pause_s: float = 8.0
+    calm_s: float = 60.0
+    most_ends: int | None = None
+    ends_within_s: float = ENDS_WITHIN_S
+    most_line_bytes: int = 1 << 20
+
+
+USUAL = Pace()
+
+
 class Supervisor:
     """Runs the processes.
 
@@ -57,9 +75,7 @@ class Supervisor:
         write: takes each line of their output, with its line feed.
         on_end: called with the number of a process, its exit code (negative: the signal) and the seconds until it is
             started again.
-        most_ends: how many ends of a process in a series are too many. Then all end with the code of the last one. None:
-            there is no limit.
-        ends_within_s: how long a process that was told to stop may take.
+        pace: times and bounds.
     """
 
     def __init__(
@@ -67,15 +83,12 @@ class Supervisor:
         children: Sequence[Child],
         write: Callable[[bytes], object],
         on_end: Callable[[int, int, float], None],
-        *,
-        most_ends: int | None = None,
-        ends_within_s: float = ENDS_WITHIN_S,
+        pace: Pace = USUAL,
     ) -> None:
         self._children = children
         self._write = write
         self._on_end = on_end
-        self._most_ends = most_ends
-        self._ends_within_s = ends_within_s
+        self._pace = pace
         self._running: dict[int, Process] = {}
         self._stopping = asyncio.Event()
         self._verdict: int | None = None
@@ -95,7 +108,7 @@ class Supervisor:
             self._stopping.set()
             for process in self._running.values():
                 _send(process, signal.SIGTERM)
-            asyncio.get_running_loop().call_later(self._ends_within_s, self._kill)
+            asyncio.get_running_loop().call_later(self._pace.ends_within_s, self._kill)
 
     def _kill(self) -> None:
         for process in self._running.values():
@@ -103,23 +116,23 @@ class Supervisor:
 
     async def _keep(self, child: Child) -> int:
         """Keep one process running. Returns the code with which it ended after it was told to stop."""
-        loop, pause_s, ends = asyncio.get_running_loop(), FIRST_PAUSE_S, 0
+        loop, pause_s, ends = asyncio.get_running_loop(), self._pace.first_pause_s, 0
         while not self._stopping.is_set():
             began = loop.time()
             code = await self._run_once(child)
             if self._stopping.is_set():
                 return _as_exit_code(code)
-            if loop.time() - began > CALM_S:
-                pause_s, ends = FIRST_PAUSE_S, 0
+            if loop.time() - began > self._pace.calm_s:
+                pause_s, ends = self._pace.first_pause_s, 0
             ends += 1
-            if code in LASTING or ends == self._most_ends:
+            if code in LASTING or ends == self._pace.most_ends:
                 self._verdict = code
                 self.stop()
                 break
             self._on_end(child.number, code, pause_s)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause_s)
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+            pause_s = min(pause_s * 2, self._pace.longest_pause_s)
         return 0
 
     async def _run_once(self, child: Child) -> int:
@@ -131,7 +144,7 @@ class Supervisor:
             env=dict(child.environment),
             pass_fds=child.files,
             start_new_session=True,  # Ctrl-C reaches the supervisor alone
-            limit=_MOST_LINE_BYTES,
+            limit=self._pace.most_line_bytes,
         )
         self._running[child.number] = process
         if self._stopping.is_set():  # since it was told to start
