@@ -15,7 +15,7 @@ def interpreter(variables: Mapping[str, Any]) -> Finding:
     if is_without_pgo(variables):
         return ok(
             "python",
-            f"{runs}. It was built without --enable-optimizations; a build with it takes about a tenth less CPU.",
+            f"{runs}. It was built without --enable-optimizations; a build with it takes less CPU.",
         )
     return ok("python", f"{runs}.")
 
