@@ -14,6 +14,7 @@ from tests.api.live import LiveApi
 from tests.integration.installation import CONSOLE, PARTITIONS, Installation, order, registration
 from tests.integration.test_readiness import reasons
 from tests.records import read
+from worker import native
 
 _ENDS_WITHIN_S = 40.0
 
@@ -170,13 +171,15 @@ def test_data_of_a_newer_version_is_refused_at_the_start_and_at_a_takeover(
     assert ended(installation, "one")[0] == 78
 
 
-def test_the_release_and_the_commit_are_told(installation: Installation):
+def test_the_release_the_commit_and_the_codecs_are_told(installation: Installation):
     said = subprocess.run([CONSOLE, "--version"], capture_output=True, text=True, check=True).stdout
     name, release, commit = said.split()
     assert name == "customer-context"
     [worker] = installation.start_workers("one")
     start = next(json.loads(line) for line in worker.log.splitlines() if '"worker starts"' in line)
     assert (start["release"], f"({start['commit']})") == (release, commit)
+    built, why_not = native.library()
+    assert start["native_codecs"] == ("yes" if built else f"no, {why_not}")
 
 
 NEXT_SET = """
