@@ -1,4 +1,4 @@
-"""How long one input of the largest size holds the event loop, for each kind of input and of what fills it.
+"""How long one input of the largest size holds the event loop, by its kind and by what fills it.
 
 Rules:
 - Each input goes through the worker's own processor and the slice of a batch, as in a partition. No broker is used.
