@@ -172,11 +172,11 @@ def main(
     orders: Annotated[int, typer.Option(help="in all")] = 200_000,
     customers: Annotated[int, typer.Option(help="who order them")] = 10_000,
     shape: Annotated[Shape, typer.Option(help="who orders how often")] = Shape.ZIPF,
-    codecs: Annotated[str, typer.Option("--native", help="as CUSTOMER_CONTEXT_NATIVE")] = "auto",
+    codecs: Annotated[native.Choice, typer.Option("--native", help="the codecs in C")] = native.Choice.AUTO,
     rounds: Annotated[int, typer.Option(help="of which the fastest counts: a shared machine only adds")] = 3,
 ) -> None:
     """Measure the cost of an order and its parts in one process, without a broker."""
-    used = native.choose(native.Choice(codecs))
+    used = native.choose(codecs)
     workload = Workload(orders, customers, shape is Shape.ZIPF)
     whole = [measure(workload, parts=False) for _ in range(rounds)]
     split = [measure(workload, parts=True) for _ in range(rounds)]

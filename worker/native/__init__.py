@@ -122,11 +122,13 @@ class Codecs(Protocol):
 
         Returns:
             61 zero bytes for the header and the records behind them; the place of the first record that was not written.
-            It ends before a record with a header name that is not UTF-8.
+            It ends before a record that only the Python form may take. Such a record has a header name that is not UTF-8.
+            Or its key, value or header has another type.
 
         Raises:
-            TypeError: a key or value is not bytes or None, or a header is no pair.
+            IndexError: there are fewer values or headers than keys.
             OverflowError: a batch would exceed 2 GiB.
+            ValueError: start or limit is negative.
         """
 
     def crc32c(self, data: bytes | bytearray, start: int) -> int:

@@ -3,7 +3,7 @@
  * Rules:
  * - Each function has a Python form that gives the same bytes. worker/native/README.md names it.
  * - There is no business rule and no field name in here: templates and names come from Python.
- * - A function returns None if an argument is unusual. Its caller then uses the Python form.
+ * - What is unusual is left to the Python form: a function returns None, or stops before it.
  * - Bytes and texts may hold anything. Each write is preceded by `reserve` with the number of bytes.
  * - Python's stable ABI of 3.11 only, so that one library serves all later versions.
  *
@@ -332,7 +332,9 @@ static int put_slot(Out *out, const Values *values, char kind, PyObject *attribu
         case 'N': return put_span(out, values->name);
         case 'I': return put_span(out, values->id);
         case '-': return DONE; /* nothing */
-        case 'D': return put_filled(out, values, values->template, values->kinds, values->attributes);
+        case 'D': /* only in the envelope, which has no attributes */
+            if (attribute != NULL) break;
+            return put_filled(out, values, values->template, values->kinds, values->attributes);
         case 'i': /* an attribute: an int */
         case 'm': /* an attribute: an amount in minor units of the event's currency */
         case 't': /* an attribute: a text without quotes */
@@ -462,18 +464,16 @@ static void put_varint(Out *out, int64_t number) {
     put_byte(out, (uint8_t)zigzag);
 }
 
-/* Bytes or None, which has the length -1. */
+/* Bytes or None, which has the length -1. UNUSUAL for anything else. */
 static int bytes_or_none(PyObject *object, Span *span, int64_t *length) {
     char *data;
     Py_ssize_t n;
     *span = (Span){0};
     *length = -1;
     if (object == Py_None) return DONE;
+    if (!PyBytes_Check(object)) return UNUSUAL;
     if (PyBytes_AsStringAndSize(object, &data, &n)) return FAILED;
-    if (n > MOST_BYTES) {
-        PyErr_SetString(PyExc_OverflowError, "a part of a record is too long");
-        return FAILED;
-    }
+    if (n > MOST_BYTES) return UNUSUAL;
     *span = (Span){data, (size_t)n, 0};
     *length = n;
     return DONE;
@@ -482,7 +482,9 @@ static int bytes_or_none(PyObject *object, Span *span, int64_t *length) {
 static int put_bytes_or_none(Out *out, PyObject *object) {
     Span span;
     int64_t length;
-    if (bytes_or_none(object, &span, &length) || reserve(out, VARINT_BYTES + span.n)) return FAILED;
+    int done = bytes_or_none(object, &span, &length);
+    if (!done) done = reserve(out, VARINT_BYTES + span.n);
+    if (done) return done;
     put_varint(out, length);
     put(out, span.p, span.n);
     return DONE;
@@ -490,18 +492,22 @@ static int put_bytes_or_none(Out *out, PyObject *object) {
 
 /* The headers of a record, their number first. UNUSUAL if a name is not UTF-8. headers: NULL for none. */
 static int put_headers(Out *out, PyObject *headers) {
+    if (headers != NULL && !PyList_Check(headers)) return UNUSUAL;
     Py_ssize_t count = headers == NULL ? 0 : PyList_Size(headers);
-    if (count < 0 || reserve(out, VARINT_BYTES)) return FAILED;
+    if (reserve(out, VARINT_BYTES)) return FAILED;
     put_varint(out, count);
     for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *name, *value, *header = PyList_GetItem(headers, i);
-        Span span;
-        if (header == NULL || !PyArg_ParseTuple(header, "UO", &name, &value)) return FAILED;
-        int done = utf8(name, &span);
+        PyObject *header = PyList_GetItem(headers, i);
+        Span name;
+        if (header == NULL) return FAILED;
+        if (!PyTuple_Check(header) || PyTuple_Size(header) != 2) return UNUSUAL;
+        int done = utf8(PyTuple_GetItem(header, 0), &name);
+        if (!done) done = reserve(out, VARINT_BYTES + name.n);
         if (done) return done;
-        if (reserve(out, VARINT_BYTES + span.n)) return FAILED;
-        put_varint(out, (int64_t)span.n);
-        if (put_span(out, span) || put_bytes_or_none(out, value)) return FAILED;
+        put_varint(out, (int64_t)name.n);
+        put(out, name.p, name.n);
+        done = put_bytes_or_none(out, PyTuple_GetItem(header, 1));
+        if (done) return done;
     }
     return DONE;
 }
@@ -512,8 +518,9 @@ static int put_record(Out *out, Py_ssize_t offset, PyObject *key, PyObject *valu
     put_byte(out, 0);   /* attributes */
     put_varint(out, 0); /* all records have the timestamp of the batch */
     put_varint(out, offset);
-    if (put_bytes_or_none(out, key) || put_bytes_or_none(out, value)) return FAILED;
-    return put_headers(out, headers);
+    int done = put_bytes_or_none(out, key);
+    if (!done) done = put_bytes_or_none(out, value);
+    return done ? done : put_headers(out, headers);
 }
 
 PyDoc_STRVAR(record_set_doc, "record_set(keys, values, headers, start, limit) -> (records, end)");
@@ -759,7 +766,11 @@ static int names_of(PyObject *tuple, Py_ssize_t count, Span *names) {
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject *name = PyTuple_GetItem(tuple, i);
         int64_t length;
-        if (name == NULL || bytes_or_none(name, &names[i], &length)) return FAILED;
+        if (name == NULL) return FAILED;
+        if (bytes_or_none(name, &names[i], &length) || length < 0) {
+            PyErr_SetString(PyExc_TypeError, "a name of a field is not bytes");
+            return FAILED;
+        }
     }
     return DONE;
 }
@@ -847,7 +858,7 @@ static PyObject *objects(PyObject *module, PyObject *args) {
         PyObject *value = PyList_GetItem(values, i), *made = NULL, *arguments = PyTuple_New(fields.arguments);
         Span span;
         int64_t length;
-        int done = value == NULL || arguments == NULL || bytes_or_none(value, &span, &length) ? FAILED : DONE;
+        int done = value == NULL || arguments == NULL ? FAILED : bytes_or_none(value, &span, &length);
         if (!done && (length <= 0 || length > MOST_OBJECT_BYTES)) done = UNUSUAL;
         if (!done) done = put_arguments((Json){span.p, span.p + span.n}, &fields, arguments);
         if (!done) made = PyObject_Call(make, arguments, NULL);

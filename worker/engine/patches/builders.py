@@ -117,8 +117,8 @@ class BatchBuilder(aiokafka.producer.message_accumulator.BatchBuilder):
             self._write(native.chosen, records, start, timestamp)
         else:
             self._add(records, start, timestamp)
-        if not self._relative_offset:  # the first record has a header name that is not UTF-8
-            self._add_any_names(records, start, timestamp)
+        if not self._relative_offset:  # the first record has a header name that is not UTF-8, or is no record
+            self._add_any(records, start, timestamp)
         self.close()
         return start + self._relative_offset
 
@@ -140,9 +140,9 @@ class BatchBuilder(aiokafka.producer.message_accumulator.BatchBuilder):
                 return
             self._relative_offset += 1
 
-    def _add_any_names(self, records: Columns, start: int, timestamp: int) -> None:
+    def _add_any(self, records: Columns, start: int, timestamp: int) -> None:
         for place in range(start, len(records.keys)):
-            these = records.headers[place]
+            these = records.headers[place] if records.headers else NO_HEADERS
             key, value = records.keys[place], records.values[place]
             if self.append(timestamp=timestamp, key=key, value=value, headers=these) is None:
                 return
