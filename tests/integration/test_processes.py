@@ -14,6 +14,7 @@ import pytest
 
 from tests.integration.installation import PARTITIONS, Installation, order, registration
 from tests.supervised import Supervised
+from worker.broker.ports import free_port
 
 PROCESSES = 2
 CUSTOMERS = [f"customer-{number}" for number in range(12)]
@@ -22,7 +23,7 @@ WITHIN_S = 60.0
 
 @pytest.fixture
 def installation(kafka: str, tmp_path: Path) -> Iterator[Installation]:
-    made = Installation(kafka, tmp_path, PROCESSES=str(PROCESSES))
+    made = Installation(kafka, tmp_path, PROCESSES=str(PROCESSES), METRICS_PORT=str(free_port()))
     yield made
     made.end()
 
@@ -78,9 +79,10 @@ def lives(worker: Supervised) -> bool:
     return True
 
 
-def partitions(worker: Supervised) -> dict[str, int]:
+def partitions(installation: Installation) -> dict[str, int]:
     """How many partitions each process holds, by one scrape."""
-    with urlopen(f"http://{address(worker)}/metrics", timeout=10.0) as answer:
+    port = installation.environment("worker")["CUSTOMER_CONTEXT_METRICS_PORT"]
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10.0) as answer:
         found = [line for line in answer.read().decode().splitlines() if "_context_partitions{" in line]
     return {line.split('"')[1]: int(float(line.split()[-1])) for line in found}
 
@@ -92,14 +94,14 @@ def test_two_processes_answer_as_one_and_a_killed_one_comes_back(installation: I
     installation.wait_until(lambda: '"processes start"' in worker.log)
     until(lambda: answers(worker, "/health/ready") and all_are_readable(worker))
     assert {spending(worker, customer) for customer in CUSTOMERS} == {"640.00"}
-    assert partitions(worker) == {"0": PARTITIONS // 2, "1": PARTITIONS // 2}
+    assert partitions(installation) == {"0": PARTITIONS // 2, "1": PARTITIONS // 2}
     assert {line["process"] for line in lines(worker, "worker starts")} == {0, 1}
 
     stays, dies = processes(worker)
     dies.kill()
     until(lambda: lives(worker) and len(lines(worker, "worker starts")) == PROCESSES + 1)
     until(lambda: lives(worker) and all_are_readable(worker))
-    until(lambda: answers(worker, "/health/ready") and all(partitions(worker).values()))
+    until(lambda: answers(worker, "/health/ready") and all(partitions(installation).values()))
     ((ended),) = lines(worker, "a process has ended and is started again")
     assert (ended["process"], ended["exit_code"]) == (1, -signal.SIGKILL)
     assert processes(worker)[0].pid == stays.pid

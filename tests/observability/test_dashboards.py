@@ -23,7 +23,11 @@ SCRAPING = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())
 
 RULES = [rule for group in ALERTS["groups"] for rule in group["rules"]]
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
-OF_PROMETHEUS = {"job", "instance"}  # labels that a scrape adds
+OF_PROMETHEUS = {
+    "job",
+    "instance",
+    "process",
+}  # labels that a scrape adds; process: that of several processes
 VARIABLES = {"$__rate_interval": "1m", "$instance": ".*"}
 
 

@@ -48,7 +48,7 @@ log = structlog.get_logger(__name__)
 
 _GROUP_OFFSETS_EVERY_S = 5.0
 _GIVE_BACK_EVERY_S = 30.0
-_LOOK_EVERY_S = 0.1
+_LOOK_EVERY_S = 0.25
 _HELD_LOOP_S = (
     10.0  # independent of Kafka's time-outs, because code that awaits Kafka yields to the event loop
 )

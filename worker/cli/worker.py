@@ -58,9 +58,9 @@ def worker(
     place = None if process is None else _given_place()
     several = place is None and settings.processes > 1
     for port in settings.ports if several else (settings.own_port(process),):
-        unbound = unbindable(settings.web_host, port, "WEB_PORT")
-        if unbound is not None:  # Faust would say it with a traceback, after it has joined the group
-            raise CommandFailed(f"{unbound.what} {unbound.advice}")
+        _check_port(settings, port, "WEB_PORT")
+    if several and settings.metrics_port is not None:
+        _check_port(settings, settings.metrics_port, "METRICS_PORT")
     if stop_with_stdin or place is not None:
         threading.Thread(target=_stop_when_stdin_ends, daemon=True).start()
     with kafka_of(settings) as bootstrap:
@@ -69,6 +69,16 @@ def worker(
         else:
             code = _run_one(settings, bootstrap, place)
     raise typer.Exit(code)
+
+
+def _check_port(settings: Settings, port: int, name: str) -> None:
+    """Raise CommandFailed if the port cannot be bound. Faust would say it with a traceback, after it has joined the group.
+
+    name: of the setting.
+    """
+    unbound = unbindable(settings.web_host, port, name)
+    if unbound is not None:
+        raise CommandFailed(f"{unbound.what} {unbound.advice}")
 
 
 def _run_one(settings: Settings, bootstrap: str, place: Place | None) -> int:
