@@ -174,6 +174,20 @@ async def test_a_line_that_is_too_long_is_written_in_pieces_and_the_last_one_may
     assert run.lines[-1] == b"last\n"
 
 
+async def test_a_process_whose_lines_cannot_be_written_goes_on():
+    lost = []
+
+    def full(line: bytes) -> None:
+        lost.append(line)
+        raise OSError(28, "No space left on device")
+
+    child = Child(0, (sys.executable, "-c", "for n in range(50_000): print('x' * 20)"), dict(os.environ))
+    supervisor = Supervisor([child], full, lambda *_: None, Pace(most_ends=1))
+    async with asyncio.timeout(WITHIN_S):
+        assert await supervisor.run() == 0
+    assert len(lost) == 50_000
+
+
 def test_a_line_of_json_stays_json():
     line = labelled(3, b'{"event": "worker starts"}\n')
     assert json.loads(line) == {"process": 3, "event": "worker starts"}

@@ -12,7 +12,7 @@ Rules:
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -56,10 +56,9 @@ def json_line(document: bytes) -> str:
 
 
 def write_log(line: bytes) -> None:
-    """Write a line of another process's log to standard error, with its line feed. If nobody reads it, it is lost."""
-    with suppress(OSError):
-        sys.stderr.buffer.write(line)
-        sys.stderr.buffer.flush()
+    """Write a line of another process's log to standard error. Raises OSError. line: with its line feed."""
+    sys.stderr.buffer.write(line)
+    sys.stderr.buffer.flush()
 
 
 def emit(line: str) -> None:

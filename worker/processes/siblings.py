@@ -7,7 +7,7 @@ Rules:
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple, TypeVar
 
 import aiohttp
@@ -97,10 +97,9 @@ class Siblings:
             return (SILENT,)
         if answer.status == 200:
             return ()
-        try:
-            return tuple(msgspec.json.decode(answer.body, type=_NotReady).reasons) or ("it is not ready",)
-        except msgspec.MsgspecError:
-            return ("it is not ready",)
+        with suppress(msgspec.MsgspecError):  # an answer of the server itself is no JSON
+            return tuple(msgspec.json.decode(answer.body, type=_NotReady).reasons) or (SILENT,)
+        return (SILENT,)
 
     async def _metrics(self, number: int) -> str | None:
         answer = await self._get(number, METRICS_PATH)

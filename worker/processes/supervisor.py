@@ -5,8 +5,8 @@ Rules:
 - An exit code that a restart cannot mend ends all processes. It becomes the exit code of the supervisor.
 - The standard input of each process is a pipe that only the supervisor holds. Its end tells the process to stop, so no
   process outlives a supervisor that was killed.
-- All output of a process comes through the supervisor, which writes whole lines. Where there are
-  several, each line has the number of its process.
+- All output of a process comes through the supervisor, which writes whole lines. Where there are several, each line has
+  the number of its process. A line that cannot be written is lost, so that no process waits for a full disk.
 - A process that was told to stop and has not ended in time is killed.
 """
 
@@ -170,7 +170,8 @@ class Supervisor:
                 if not last.partial:
                     return
                 line = last.partial + b"\n"
-            self._write(labelled(number, line) if self._labels else line)
+            with suppress(OSError):
+                self._write(labelled(number, line) if self._labels else line)
 
 
 def labelled(number: int, line: bytes) -> bytes:
