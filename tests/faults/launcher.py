@@ -276,15 +276,15 @@ DEFECTS: dict[str, Callable[[], None]] = {
 
 def plant() -> None:
     """Make an order trigger a defect if its id begins with the defect's name."""
-    original = purchases.order
+    original = purchases.receive  # of every order, read by itself or with others
 
-    def order(batch: Any, source: Any, *more: Any) -> None:
+    def receive(batch: Any, source: Any, purchase: Any, forwarded: bool = False) -> None:
         for name, defect in DEFECTS.items():
             if f'"orderId":"{name}-'.encode() in source.value:
                 defect()
-        original(batch, source, *more)
+        original(batch, source, purchase, forwarded)
 
-    replace(purchases, "order", order)
+    replace(purchases, "receive", receive)
 
 
 def set_clock(wrong_by_s: float, tokens: str | None) -> None:
