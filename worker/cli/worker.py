@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from worker.cli.context import env_file_of, kafka_of, settings_of
 from worker.cli.errors import CommandFailed
 from worker.cli.output import write_log
 from worker.doctor.machine import unbindable
+from worker.engine.exits import ENDS_WITHIN_S, ExitCode, die
 from worker.processes.crew import crew
 from worker.processes.place import Place, decode
 from worker.settings import ConfigurationError, Settings
@@ -126,7 +128,10 @@ def _stop_before_the_start(_signal: int, _frame: object) -> None:
     raise SystemExit(0)
 
 
-def _stop_when_stdin_ends() -> None:
+def _stop_when_stdin_ends(ends_within_s: float = ENDS_WITHIN_S) -> None:
+    """Wait until standard input ends, and stop this process. End it at once if it has not ended in time."""
     while os.read(sys.stdin.fileno(), 1_024):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(ends_within_s)
+    die(ExitCode.SHUTDOWN_DEADLINE, "standard input has ended, and shutdown took too long")

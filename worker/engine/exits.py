@@ -6,6 +6,7 @@ error is not safe, and neither is hanging. A supervisor restarts the process. Th
 
 import os
 import sys
+from contextlib import suppress
 from enum import IntEnum
 from typing import Any, NoReturn
 
@@ -60,6 +61,7 @@ def leave(why: str) -> NoReturn:
 
 
 def _exit(code: int) -> NoReturn:
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # nobody reads it any more, or it is closed
+            stream.flush()
     os._exit(code)
