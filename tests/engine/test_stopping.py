@@ -38,3 +38,11 @@ def test_a_process_that_was_told_to_stop_is_gone_in_time(kafka: str, tmp_path: P
     code, seconds, log = _told_to_stop(kafka, tmp_path, hang)
     assert code == HANGS[hang], log
     assert seconds < _ENDS_WITHIN_S + _MACHINE_S
+
+
+def test_a_worker_stops_that_was_told_so_before_it_started(kafka: str, tmp_path: Path):
+    toy = start_toy(make_topics(kafka), kafka, tmp_path, "toy", TOY_TOLD="yes")
+    try:
+        assert toy.wait(60.0) == 0, toy.end_of_log
+    finally:
+        toy.end()

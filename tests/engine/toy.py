@@ -8,13 +8,16 @@ Run as a program by the crash tests: python -m tests.engine.toy APP_ID BOOTSTRAP
 - TOY_DEADLINE_S: of a batch
 - TOY_SESSION_S: of the consumer group
 - TOY_ENDS_WITHIN_S: of the process, once it is told to stop
+- TOY_TOLD: any text. The process was told to stop before the worker started, and started it all the same
 - TOY_HANG: what hangs once the worker is told to stop (HANGS)
 """
 
 import asyncio
+import contextlib
 import json
 import math
 import os
+import signal
 import sys
 import threading
 import time
@@ -194,6 +197,9 @@ def main() -> None:
         engine.takeover.close = partial(hang, engine.takeover.close)  # type: ignore[method-assign]
     me = Member("http://127.0.0.1:6066", "toy", "unknown", "", payment_join=False, rules={})
     app = faust_app.build(settings, bootstrap, engine, {"in": f"{app_id}-in"}, {"web_enabled": False}, me)
+    if os.environ.get("TOY_TOLD"):
+        with contextlib.suppress(SystemExit):
+            exits.stop_before_the_start(signal.SIGTERM, None)
     print("toy starts", os.getpid(), flush=True)  # noqa: T201 (for who reads the log of a failed test)
     worker = EngineWorker(app, loglevel="WARNING", override_logging=False)
     worker.spinner = None

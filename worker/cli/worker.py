@@ -16,7 +16,7 @@ from worker.cli.context import env_file_of, kafka_of, settings_of
 from worker.cli.errors import CommandFailed
 from worker.cli.output import write_log
 from worker.doctor.machine import unbindable
-from worker.engine.exits import ENDS_WITHIN_S, ExitCode, die
+from worker.engine.exits import ENDS_WITHIN_S, ExitCode, die, stop_before_the_start
 from worker.processes.crew import crew
 from worker.processes.place import Place, decode
 from worker.settings import ConfigurationError, Settings
@@ -55,7 +55,7 @@ def worker(
 
     Without BOOTSTRAP_SERVERS it uses the embedded Kafka that runs on DATA_DIR, or starts one that ends with it.
     """
-    signal.signal(signal.SIGTERM, _stop_before_the_start)
+    signal.signal(signal.SIGTERM, stop_before_the_start)
     settings = settings_of(context, **({} if processes is None else {"processes": processes}))
     place = None if process is None else _given_place()
     several = place is None and settings.processes > 1
@@ -121,11 +121,6 @@ def _given_place() -> Place:
     if not line:  # the supervisor has gone
         raise SystemExit(0)
     return decode(line)
-
-
-def _stop_before_the_start(_signal: int, _frame: object) -> None:
-    """End at a signal. Before Faust has handlers of its own, nothing has to be finished."""
-    raise SystemExit(0)
 
 
 def _stop_when_stdin_ends(ends_within_s: float = ENDS_WITHIN_S) -> None:

@@ -17,6 +17,9 @@ log = structlog.get_logger(__name__)
 ENDS_WITHIN_S = 8.0
 """How long a process may take to end, once it is told to stop."""
 
+told_before_the_start = False
+"""Whether `stop_before_the_start` has been called."""
+
 
 class ExitCode(IntEnum):
     """Why the worker ended itself."""
@@ -32,6 +35,19 @@ class ExitCode(IntEnum):
     STORE_FAILED = 77
     NEWER_DATA = 78
     TASK_FAILED = 79
+
+
+def stop_before_the_start(_signal: int, _frame: object) -> NoReturn:
+    """Handle a stop signal while no worker has handlers of its own: end, because nothing has to be finished.
+
+    Python drops the exception if the signal comes while a finalizer runs. A worker that starts all the same then stops.
+
+    Raises:
+        SystemExit: always.
+    """
+    global told_before_the_start
+    told_before_the_start = True
+    raise SystemExit(0)
 
 
 def code_of(error: BaseException, otherwise: ExitCode) -> ExitCode:

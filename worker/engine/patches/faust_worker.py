@@ -58,6 +58,8 @@ class EngineWorker(faust.Worker):
         self.app.engine.takeover.expect_assignment()
         await super().on_first_start()
         self._hear_signals()
+        if exits.told_before_the_start:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     async def stop(self) -> None:
         """Start the timer of the shutdown, and stop."""
