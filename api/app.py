@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
 
 from api.auth import Authenticator, host_check
 from api.desk import routes as desk
@@ -77,10 +78,17 @@ class ApiParts(msgspec.Struct, frozen=True):
 
     def state_application(self) -> web.Application:
         """A new aiohttp application that tells the state of this process alone, for its siblings."""
-        application = web.Application(**self.application_options())
+        application = web.Application(**self.application_options(), middlewares=(self._for_siblings,))
         alone = msgspec.structs.replace(self.context, siblings=None)
         self._add(application, routes_of(STATE_OPERATIONS, alone))
         return application
+
+    @web.middleware
+    async def _for_siblings(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Refuse what no sibling asks."""
+        if self.context.siblings is None or not self.context.siblings.asks(request.headers):
+            raise web.HTTPForbidden
+        return await handler(request)
 
     def _add(self, application: web.Application, routes: list[web.RouteDef]) -> None:
         application.router.add_routes(routes)
@@ -131,7 +139,7 @@ def build(
     routes = [
         *routes_of(operations, context),
         _home(settings, context),
-        *_desk_routes(settings, operations, context, token_bytes(32) if place is None else place.form_key),
+        *_desk_routes(settings, operations, context, token_bytes(32) if place is None else place.secret),
     ]
     return ApiParts(operations, routes, context)
 

@@ -20,6 +20,7 @@ from worker.settings import Settings
 
 READY, METRICS = "/health/ready", "/metrics"
 PROCESSES = 2
+SECRET = b"the same"
 
 
 class Process:
@@ -61,7 +62,7 @@ async def processes(world: World) -> AsyncIterator[list[Process]]:
                 state=0,
                 state_ports=ports,
                 url="http://worker:6066",
-                form_key=b"the same",
+                secret=SECRET,
             )
             made.append(Process(InMemoryGateway(world), place, state))
             await made[-1].start(running)
@@ -87,10 +88,19 @@ async def test_a_process_that_does_not_answer_is_not_ready(processes: list[Proce
 
 async def test_siblings_are_told_of_this_process_alone(processes: list[Process]):
     processes[1].gateway.ready = Readiness(False, ("Kafka has not answered for 11 s",))
-    async with ClientSession() as session:
+    async with ClientSession(headers={"X-Sibling": SECRET.hex()}) as session:
         answers = [await session.get(f"{each.state_url}{READY}") for each in processes]
         assert [answer.status for answer in answers] == [200, 503]
         assert (await session.get(f"{processes[0].state_url}/docs")).status == 404
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"X-Sibling": ""}, {"X-Sibling": SECRET.hex()[1:]}, {"X-Sibling": "é"}]
+)
+@pytest.mark.parametrize("path", [READY, METRICS, "/board"])
+async def test_nobody_but_a_sibling_is_told(processes: list[Process], path: str, headers: dict[str, str]):
+    async with ClientSession(headers=headers) as session:
+        assert (await session.get(f"{processes[0].state_url}{path}")).status == 403
 
 
 async def test_one_scrape_has_the_metrics_of_all_processes(processes: list[Process]):

@@ -11,6 +11,7 @@ from aiokafka.record.util import calc_crc32c
 from hypothesis import strategies as st
 
 from tests.native.libraries import using
+from tests.wire import samples
 from worker import native
 from worker.domain.events import (
     CustomerSpendingUpdated,
@@ -130,14 +131,7 @@ def inputs(draw: st.DrawFn) -> tuple[Any, ...]:
     )
 
 
-ORDER: dict[str, Any] = {
-    "eventId": "e-1",
-    "orderId": "o-1",
-    "customerId": "c-1",
-    "totalAmount": {"amount": "129.90", "currency": "USD"},
-    "occurredOn": "2026-11-24T10:15:30.123Z",
-    "correlationId": "k-1",
-}
+ORDER: dict[str, Any] = {**samples.ORDER, "correlationId": "k-1"}
 USUAL_ORDERS = [
     ORDER,
     {name: value for name, value in ORDER.items() if name != "correlationId"},

@@ -17,8 +17,8 @@ class Finding:
     """One finding.
 
     Attributes:
-        area: configuration, rules, python, disk, web, java, broker, topics, clock, redis, application, inputs, positions, lag
-            or dead letters.
+        area: configuration, rules, python, disk, web, native, java, broker, topics, clock, redis, application, inputs,
+            positions, lag or dead letters.
         level: how bad it is.
         what: a sentence that states what is so.
         advice: a sentence that says what to do; empty when the level is ok.

@@ -84,7 +84,7 @@ async def _places(settings: Settings, web: tuple[int, ...], url: str, sockets: E
     if settings.metrics_port is not None:
         metrics = _files(await _bound(settings.web_host, settings.metrics_port, sockets))
     states = [sockets.enter_context(socket.create_server((STATE_HOST, 0))) for _ in range(settings.processes)]
-    ports, form_key = tuple(state.getsockname()[1] for state in states), token_bytes(32)
+    ports, secret = tuple(state.getsockname()[1] for state in states), token_bytes(32)
     return [
         Place(
             number=number,
@@ -93,7 +93,7 @@ async def _places(settings: Settings, web: tuple[int, ...], url: str, sockets: E
             state=state.fileno(),
             state_ports=ports,
             url=url,
-            form_key=form_key,
+            secret=secret,
         )
         for number, state in enumerate(states)
     ]

@@ -16,7 +16,8 @@ class Place(msgspec.Struct, frozen=True):
         state: file descriptor of the socket where the siblings ask this process for its own state.
         state_ports: the ports of those sockets on STATE_HOST, by the number of the process.
         url: where all processes answer.
-        form_key: the key of the desk's forms while HTTP is open. A form of one process may be sent to another.
+        secret: known to these processes alone. It proves that a sibling asks. While HTTP is open, it is the key of the
+            desk's forms, too. So a form of one process may be sent to another.
     """
 
     number: int
@@ -25,7 +26,7 @@ class Place(msgspec.Struct, frozen=True):
     state: int
     state_ports: tuple[int, ...]
     url: str
-    form_key: bytes
+    secret: bytes
 
     @property
     def files(self) -> tuple[int, ...]:

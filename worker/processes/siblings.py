@@ -2,11 +2,13 @@
 
 Rules:
 - Each process has a socket on 127.0.0.1 where it tells its own state alone. So no question is passed on.
+- It answers siblings only, because the board names customers. Other programs of the machine reach the socket, too.
 - A sibling that does not answer within a second is not ready. It does not hold up the answer any longer.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import hmac
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple, TypeVar
 
@@ -22,6 +24,7 @@ from worker.processes.place import STATE_HOST, Place
 
 READY_PATH, METRICS_PATH, BOARD_PATH = "/health/ready", "/metrics", "/board"
 
+_PROOF = "X-Sibling"
 _WITHIN_S = 1.0
 
 Found = TypeVar("Found")
@@ -51,8 +54,16 @@ class Siblings:
         """Allow connections until the block ends."""
         timeout = aiohttp.ClientTimeout(total=_WITHIN_S)
         connector = aiohttp.TCPConnector(force_close=True)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as self._session:
+        headers = {_PROOF: self._place.secret.hex()}
+        async with aiohttp.ClientSession(
+            connector=connector, timeout=timeout, headers=headers
+        ) as self._session:
             yield
+
+    def asks(self, headers: Mapping[str, str]) -> bool:
+        """Whether a request with these headers comes from a sibling."""
+        given = headers.get(_PROOF, "").encode(errors="replace")
+        return hmac.compare_digest(given, self._place.secret.hex().encode())
 
     async def readiness(self, own: Readiness) -> Readiness:
         """The readiness of all processes: ready when each is. A reason begins with the process. own: of this process."""

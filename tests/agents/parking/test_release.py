@@ -55,6 +55,18 @@ def day(n: int) -> str:
     return f"2026-{1 + n // 28:02d}-{1 + n % 28:02d}T00:00:00Z"
 
 
+def registered_after(world: World, orders: int) -> int:
+    """Register c1, for whom so many orders wait, with the first step of their release. Returns its partition."""
+    for n in range(orders):
+        world.order("c1", f"o{n:02d}", "10.00", on=day(n))
+    world.run()
+    world.register("c1", email=world.email("ann", "c1", here=True))
+    home = world.routing.home("c1")[0]
+    while world.row("c1").customer is None:
+        world.one_batch(home)
+    return home
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_what_waited_is_applied_by_time_and_what_comes_meanwhile_after_it(seed):
     world = World(seed, max_batch=[3, 30][seed % 2], bounds=SHORT)
@@ -76,13 +88,7 @@ def test_what_waited_is_applied_by_time_and_what_comes_meanwhile_after_it(seed):
 
 def test_an_order_that_comes_while_what_waited_is_applied_comes_after_all_of_it():
     world = World(bounds=SHORT)
-    for n in range(50):
-        world.order("c1", f"o{n:02d}", "10.00", on=day(n))
-    world.run()
-    world.register("c1", email=world.email("ann", "c1", here=True))
-    home = world.routing.home("c1")[0]
-    while world.row("c1").customer is None:
-        world.one_batch(home)
+    registered_after(world, 50)
     assert 0 < world.customer("c1").order_count < 50
     world.order("c1", "late", "10.00", on=day(1))
     world.command("RedeemPoints", "c1", "k1", {"points": 51, "reason": "r", "redemptionId": "r1"})
@@ -95,13 +101,7 @@ def test_an_order_that_comes_while_what_waited_is_applied_comes_after_all_of_it(
 @pytest.mark.parametrize(("step_s", "applied"), [(0.0, 1), (UNTIMED.step_s, 10)])
 def test_a_step_ends_with_its_time_but_does_an_input(step_s, applied):
     world = World(bounds=BOUNDS._replace(step_s=step_s))
-    for n in range(10):
-        world.order("c1", f"o{n:02d}", "10.00", on=day(n))
-    world.run()
-    world.register("c1", email=world.email("ann", "c1", here=True))
-    home = world.routing.home("c1")[0]
-    while world.row("c1").customer is None:
-        world.one_batch(home)
+    registered_after(world, 10)
     assert world.customer("c1").order_count == applied
     world.run()
     assert orders_of(world, "c1") == [f"o{n:02d}" for n in range(10)]
@@ -111,13 +111,7 @@ def test_a_step_ends_with_its_time_but_does_an_input(step_s, applied):
 @pytest.mark.parametrize("by_sweep", [True, False])
 def test_a_new_owner_goes_on_where_the_former_one_ended(by_sweep):
     world = World(bounds=SHORT)
-    for n in range(50):
-        world.order("c1", f"o{n:02d}", "10.00", on=day(n))
-    world.run()
-    world.register("c1", email=world.email("ann", "c1", here=True))
-    home = world.routing.home("c1")[0]
-    while world.row("c1").customer is None:
-        world.one_batch(home)
+    home = registered_after(world, 50)
     world.more[home].clear()  # as a crash leaves it
     if by_sweep:
         world.sweep()
