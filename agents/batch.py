@@ -10,22 +10,36 @@ from agents.parking.bounds import BOUNDS, Bounds
 from agents.routing import Routing
 from tables import application, day_totals, ledger
 from tables.customers import CustomerRows
+from worker import native
 from worker.domain import tracking
 from worker.domain.events import CustomerSpendingUpdated, Event
 from worker.domain.evolve import apply
+from worker.domain.ids import NAMESPACE
 from worker.domain.ledger import ledger_lines
 from worker.domain.messages import Command
 from worker.domain.rejections import DeadLettered
 from worker.domain.rules import RuleBook
-from worker.domain.spending import take_old_days
-from worker.domain.state import Customer, CustomerRow
+from worker.domain.spending import leaving, take_old_days
+from worker.domain.state import ORDER, Customer, CustomerRow
+from worker.domain.usual import Counted
 from worker.engine.unit import MORE, POSITIONS, Headers, InputRecord, Outgoing, Unit
 from worker.membership import claim_of
 from worker.observability.spans import Begin, End
 from worker.observability.tracing import TRACEPARENT, traceparent_of
 from worker.wire.events import encode_events
+from worker.wire.money import DIGITS
 from worker.wire.results import CommandResult, encode_result
 from worker.wire.times import format_time
+from worker.wire.usual_events import NAMES, event_texts, usual_events
+
+
+def _usual_texts(earns: bool) -> native.Texts:
+    ids, events = event_texts(earns)
+    return NAMESPACE.bytes, ids, (*ledger.usual_texts(earns), *events)
+
+
+_USUAL = {earns: _usual_texts(earns) for earns in (False, True)}
+"""The templates of all rows and events of a usual order, by whether it earns points."""
 
 
 class Batch:
@@ -147,7 +161,7 @@ class Batch:
         if old_days := take_old_days(customer, events):
             day_totals.add(self.unit, customer.id, old_days)
         if events and isinstance(events[0], CustomerSpendingUpdated):
-            self._remember_rules(events[0].rules_version)
+            self.remember_rules(events[0].rules_version)
         actor = None if command is None else command.actor
         encoded = encode_events(customer.id, key, causation, correlation, before, self._time, events, actor)
         record_key = self.routing.home(customer.id)[1]
@@ -157,7 +171,37 @@ class Batch:
                 headers = [*headers, *self.trace_headers()]
             self._events.append(Outgoing(record_key, value, headers))
 
-    def _remember_rules(self, version: str) -> None:
+    def publish_usual(self, row: CustomerRow, customer: Customer, counted: Counted, line_key: bytes) -> None:
+        """Write and publish what a usual order did. It is `publish` for an order that has been applied.
+
+        Args:
+            row: the customer's row.
+            customer: the customer after the order.
+            counted: what the order did.
+            line_key: the key of its ledger line.
+        """
+        customer_id = counted.customer_id
+        self.customers.changed(customer_id, row)
+        if counted.new_day and (old_days := leaving(customer)):
+            day_totals.add(self.unit, customer_id, old_days)
+        self.remember_rules(counted.rules_version)
+        earns = counted.points > 0
+        texts = None
+        if native.chosen is not None:
+            texts = native.chosen.texts(_USUAL[earns], DIGITS[counted.currency], self._time, counted)
+        if texts is None:
+            ledger.put(self.unit, customer_id, ORDER, counted.order_id, ledger.usual_line(counted))
+            events = usual_events(counted, self._time)
+        else:
+            line, moment, amount, version, *values = texts
+            ledger.put_usual(self.unit, line_key, line, moment, amount, version)
+            events = list(zip(NAMES[earns], values, strict=True))
+        record_key = self.routing.home(customer_id)[1]
+        for name, value in events:
+            self._events.append(Outgoing(record_key, value, self.routing.event_headers[name]))
+
+    def remember_rules(self, version: str) -> None:
+        """Note that an order has counted by this version of the rules."""
         if not application.knows_rules(self.unit, version):
             rules = self.rules.named(version)
             if rules is not None:

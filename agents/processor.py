@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from msgspec import structs
 
-from agents import commands, email_claims, purchases
+from agents import commands, email_claims, purchases, usual_orders
 from agents.batch import Batch
 from agents.inbox import Inbox, InputHandler
 from agents.letters import bared
@@ -126,7 +126,7 @@ class Dispatch:
         """Process records in order, at least one. Returns how many. until: monotonic seconds."""
         batch, handlers, unit, clock = self._batch, self._handlers, self._batch.unit, time.monotonic
         taken = 0
-        for record, order in zip(records, read_ahead(batch, records), strict=True):
+        for record, ahead in zip(records, read_ahead(batch, records), strict=True):
             if taken and clock() >= until:
                 break
             taken += 1
@@ -140,10 +140,10 @@ class Dispatch:
             if record.headers or batch.trace:  # most records belong to no trace
                 batch.follow(record)
             try:
-                if order is not None:
-                    purchases.receive(batch, record, order)
-                else:
+                if ahead is None:
                     handlers[record.topic](batch, record)
+                elif not usual_orders.take(batch, record, *ahead):
+                    purchases.receive(batch, record, ahead[0])
             except DeadLettered as error:
                 unit.at = record
                 batch.dead_letter(record, error)

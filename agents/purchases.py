@@ -81,8 +81,13 @@ def returned(batch: Batch, source: InputRecord, forwarded: bool = False) -> None
     receive(batch, source, sent_back, forwarded)
 
 
+def is_too_early(source: InputRecord, purchase: Purchase) -> bool:
+    """Whether the record came too long before the time that it names."""
+    return purchase.occurred_at > source.timestamp + MAX_AHEAD_MS
+
+
 def _check_time(source: InputRecord, purchase: Purchase) -> None:
-    if purchase.occurred_at > source.timestamp + MAX_AHEAD_MS:
+    if is_too_early(source, purchase):
         raise invalid("occurredOn", "more than 48 hours after its record's timestamp")
 
 

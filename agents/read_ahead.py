@@ -21,7 +21,11 @@ _FEWEST = 4  # fewer orders take no less time together
 _MOST_BYTES = 2_048  # of a usual order
 
 
-def read_ahead(batch: Batch, records: Sequence[InputRecord]) -> Iterable[OrderCompleted | None]:
+Ahead = tuple[OrderCompleted, bytes]
+"""An order, and the key of its ledger line."""
+
+
+def read_ahead(batch: Batch, records: Sequence[InputRecord]) -> Iterable[Ahead | None]:
     """The order of each record that is a usual one; None for any other record."""
     topic = batch.routing.orders
     places, values = [], []
@@ -39,16 +43,16 @@ def read_ahead(batch: Batch, records: Sequence[InputRecord]) -> Iterable[OrderCo
     if len(values) < _FEWEST:
         return repeat(None, len(records))
     batch.unit.at = records[places[0]]
-    read: list[OrderCompleted | None] = [None] * len(records)
+    read: list[Ahead | None] = [None] * len(records)
     for place, order in zip(places, decode_orders(values), strict=True):
-        read[place] = order
-    look_up(batch, [order for order in read if order is not None])
+        if order is not None:
+            read[place] = order, key_of(order.customer_id, ORDER, order.order_id)
+    look_up(batch, [each for each in read if each is not None])
     return read
 
 
-def look_up(batch: Batch, orders: Sequence[OrderCompleted]) -> None:
+def look_up(batch: Batch, orders: Sequence[Ahead]) -> None:
     """Read the rows of the orders that the batch has not read yet: their customers and their ledger lines."""
     if orders:
-        batch.customers.read_ahead({order.customer_id for order in orders})
-        lines = [key_of(order.customer_id, ORDER, order.order_id) for order in orders]
-        batch.unit.read_ahead(LEDGER, lines)
+        batch.customers.read_ahead({order.customer_id for order, _ in orders})
+        batch.unit.read_ahead(LEDGER, [key for _, key in orders])

@@ -15,7 +15,10 @@ import msgspec
 
 from tables import day_totals
 from tables.rows import Rows, compound
+from worker import native
+from worker.domain.changes import Change
 from worker.domain.state import ORDER, HistoryKey, LedgerLine, PastOrder, VersionEntry
+from worker.domain.usual import Counted
 from worker.engine.unit import Table, Unit
 
 Entry = tuple[str, str, LedgerLine]
@@ -47,7 +50,8 @@ def _index_key(customer_id: str, line: LedgerLine) -> bytes:
     raise the sequence.
     """
     part = _MOVED if line.points else _EARNED_NOTHING
-    return f"{customer_id}\0{part}{line.occurred_at + _TIME_BASE}{line.sequence + _SEQUENCE_BASE}".encode()
+    time, sequence = line.occurred_at + _TIME_BASE, line.sequence + _SEQUENCE_BASE
+    return f"{customer_id}\0{part}{time}{sequence}".encode()
 
 
 def _tail(key: HistoryKey) -> bytes:
@@ -190,3 +194,72 @@ def put(unit: Unit, customer_id: str, kind: str, line_id: str, line: LedgerLine)
     unit.put(LEDGER, key, _encode(line))
     for index, row, value in _indexed(customer_id, key[key.index(0) + 1 :], line):
         unit.put_derived(index, row, value)
+
+
+def usual_texts(earns: bool) -> tuple[native.Text, ...]:
+    """The templates of what `put` writes for a usual order (worker.domain.usual) that earns points, or none.
+
+    First comes the line. Then come the key and the value of its row in the index by time, and the key in that by version.
+    """
+    part = _MOVED if earns else _EARNED_NOTHING
+    customer, order, currency = ("t", "customer_id"), ("t", "order_id"), ("t", "currency")
+    names = Counted._fields
+    return (
+        native.text(
+            lambda *values: "[{},{},{},{},{},{},null,0,[{},{},{},{},{},{},null]]".format(*values),
+            names,
+            ("i", "amount"),
+            ("q", "currency"),
+            ("i", "points"),
+            ("i", "occurred_at"),
+            ("q", "rules_version"),
+            ("i", "sequence"),
+            ("i", "version"),
+            ("i", "at"),
+            ("i", "balance"),
+            ("i", "debt"),
+            ("q", "level"),
+            ("b", "vip"),
+        ),
+        native.text(
+            lambda customer, time, sequence: f"{customer}\0{part}{time}{sequence}",
+            names,
+            customer,
+            ("i", "occurred_at", _TIME_BASE),
+            ("i", "sequence", _SEQUENCE_BASE),
+        ),
+        native.text(
+            lambda order, amount, currency: f"{ORDER}\0{order}\0{amount}\0{currency}",
+            names,
+            order,
+            ("i", "amount"),
+            currency,
+        ),
+        native.text(
+            lambda customer, version: f"{customer}\0{_ALL}{version}",
+            names,
+            customer,
+            ("i", "version", _SEQUENCE_BASE),
+        ),
+    )
+
+
+def usual_line(counted: Counted) -> LedgerLine:
+    """The line of a usual order."""
+    change = Change(counted.version, counted.at, counted.balance, counted.debt, counted.level, counted.vip)
+    return LedgerLine(
+        counted.amount,
+        counted.currency,
+        counted.points,
+        counted.occurred_at,
+        counted.rules_version,
+        counted.sequence,
+        change=change,
+    )
+
+
+def put_usual(unit: Unit, key: bytes, line: bytes, moment: bytes, amount: bytes, version: bytes) -> None:
+    """Write the line of a usual order and its rows in the indexes, from the texts of `usual_texts`."""
+    unit.put(LEDGER, key, line)
+    unit.put_derived(LEDGER_INDEX, moment, amount)
+    unit.put_derived(LEDGER_VERSIONS, version, key[key.index(0) + 1 :])

@@ -20,13 +20,13 @@ from unittest import mock
 
 import typer
 
-import agents.batch
 import agents.purchases
 import agents.read_ahead
+import agents.usual_orders
+from agents.batch import Batch
 from agents.processor import Processor
 from agents.routing import Routing
 from tables.customers import CUSTOMERS, CustomerRows
-from tables.ledger import CustomerLedger
 from tests.benchmarks.orders import Shape, Workload, customer_id
 from tests.benchmarks.runner import command, show
 from worker import native
@@ -47,11 +47,9 @@ AFTER_ALL_ORDERS = (
 PARTS: Mapping[str, tuple[Any, str]] = {
     "read the order": (agents.read_ahead, "decode_orders"),
     "look up its rows": (agents.read_ahead, "look_up"),
-    "decide": (agents.purchases, "decide_order"),
-    "of it: find its ledger line": (CustomerLedger, "line"),
-    "apply its events": (agents.batch, "apply"),
-    "its ledger line": (agents.batch, "ledger_lines"),
-    "events to JSON": (agents.batch, "encode_events"),
+    "count a usual order": (agents.usual_orders, "count_usual"),
+    "its rows and events": (Batch, "publish_usual"),
+    "any other order": (agents.purchases, "receive"),
 }
 
 

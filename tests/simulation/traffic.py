@@ -6,6 +6,7 @@ Rules:
   same email, and no command depends on an order. No order is returned twice, and no customer is erased. Every message
   is on its customer's partition. Wild traffic has all of these cases.
 - Only one customer in eight is ever erased, so that long traffic does not run out of customers.
+- One customer in three makes orders in the way that most do: in one currency, one after the other, and none is returned.
 """
 
 import json
@@ -36,8 +37,11 @@ _NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 _LATE_DAYS = 1_000
 _HISTORY = 400
 _ERASABLE_EVERY = 8
+_USUAL_EVERY = 3
+_USUAL_SINCE, _USUAL_STEP = _NOON - timedelta(days=400), timedelta(hours=3)
 _RECENT = 8
 _AMOUNTS = ("0", "5.5", "9.99", "10.00", "49.90", "129.90", "480.10", "1500", "4800.00", "9999.99")
+_USUAL_AMOUNTS = ("5.50", "9.99", "10.00", "49.90", "129.90")
 _YEN = ("0", "149", "1492", "1493", "74627", "746269")
 
 
@@ -69,6 +73,7 @@ class Traffic:
         self._payment_join = payment_join
         self._customers = [f"{tag}c{n}" for n in range(customers)]
         self._erasable = self._customers[::_ERASABLE_EVERY]
+        self._usual = frozenset(self._customers[1::_USUAL_EVERY])
         self._emails = [f"{tag}{n}@example.com" for n in range(max(4, customers))]
         self._tag = tag
         self._count = 0
@@ -227,10 +232,15 @@ class Traffic:
 
     def _order(self) -> Message:
         pick = self._random.choice
+        customer = pick(self._customers)
+        if customer in self._usual:
+            since = min(_USUAL_SINCE + self._count * _USUAL_STEP, _NOON)
+            occurred = since.strftime("%Y-%m-%dT%H:%M:%SZ")
+            return self._order_of(customer, self._id("o"), pick(_USUAL_AMOUNTS), "USD", occurred)
         amount, currency = pick(_AMOUNTS), pick(("USD", "USD", "USD", "USD", "EUR", "EUR", "JPY"))
         if currency == "JPY":
             amount = pick(_YEN)
-        return self._send_order(pick(self._customers), self._id("o"), amount, currency)
+        return self._send_order(customer, self._id("o"), amount, currency)
 
     def _conflict(self) -> Message:
         """An order that may conflict with an earlier one: same id, another amount."""
@@ -243,12 +253,15 @@ class Traffic:
     def _send_order(self, customer: str, order_id: str, amount: str, currency: str) -> Message:
         days = self._random.choice((0, 1, 30, 364, 365, self._random.randrange(_LATE_DAYS)))
         occurred = _NOON - timedelta(days=days, seconds=self._random.randrange(40_000))
+        return self._order_of(customer, order_id, amount, currency, occurred.isoformat())
+
+    def _order_of(self, customer: str, order_id: str, amount: str, currency: str, occurred: str) -> Message:
         value: dict[str, Any] = {
             "eventId": self._id("e"),
             "orderId": order_id,
             "customerId": customer,
             "totalAmount": {"amount": amount, "currency": currency},
-            "occurredOn": occurred.isoformat(),
+            "occurredOn": occurred,
         }
         minor = str(int(Decimal(amount) * (1 if currency == "JPY" else 100)))
         about = (ORDER, customer, order_id, minor, currency, value["eventId"])
@@ -276,7 +289,9 @@ class Traffic:
         earlier = [
             message
             for message in self._history[-50:]
-            if message.about[0] == ORDER and (self._wild or message.about[2] not in self._returned)
+            if message.about[0] == ORDER
+            and message.about[1] not in self._usual
+            and (self._wild or message.about[2] not in self._returned)
         ]
         if not earlier:
             return self._order()

@@ -171,7 +171,7 @@ def _spending_updated(customer: Customer, event: CustomerSpendingUpdated) -> Non
     spending.annual = event.annual_spending + event.returned_annual
     if event.recent:
         spending.days.add(day, event.amount)
-    _end_year(spending, last_day)
+    end_year(spending, last_day)
     if event.converted is not None:
         _converted(customer, event.converted, day, last_day, recent=event.recent)
 
@@ -183,10 +183,10 @@ def _converted(customer: Customer, converted: Converted, day: int, last_day: int
     spending.annual = converted.annual
     if recent:
         spending.days.add(day, converted.amount)
-    _end_year(spending, last_day)
+    end_year(spending, last_day)
 
 
-def _end_year(spending: Spending, day: int) -> None:
+def end_year(spending: Spending, day: int) -> None:
     """Let the year of `annual` end on this day. The days that leave it next are then read without the later ones."""
     if day != spending.annual_day or spending.days.mark_at < 0:
         spending.annual_day = day
@@ -202,11 +202,11 @@ def _latest_order(customer: Customer, event: CustomerSpendingUpdated) -> None:
     for other, spending in customer.spending.items():
         if other != event.currency:
             spending.annual = annual_at(spending, day)
-            _end_year(spending, day)
+            end_year(spending, day)
         _drop_returned(spending, day)
     for spending in customer.converted.values():
         spending.annual = annual_at(spending, day)
-        _end_year(spending, day)
+        end_year(spending, day)
         _drop_returned(spending, day)
 
 

@@ -24,4 +24,9 @@ def event_id(customer_id: str, key: str, type_name: str, n: int) -> str:
 
     key: the input's commandId, orderId, paymentId or returnId; n: which event of this type for this input, from 0.
     """
-    return derived_id(f"{customer_id}|{key}|{type_name}|{n}")
+    return derived_id(event_key(customer_id, key, type_name, n))
+
+
+def event_key(customer_id: str, key: str, type_name: str, n: int) -> str:
+    """The text from which the id of a published event is derived. Arguments are those of `event_id`."""
+    return f"{customer_id}|{key}|{type_name}|{n}"

@@ -180,10 +180,11 @@ def take_old_days(customer: Customer, events: Sequence[Event]) -> list[OldDays]:
             return taken
     elif not moved_vip:
         return taken
-    return taken + _leaving(customer)
+    return taken + leaving(customer)
 
 
-def _leaving(customer: Customer) -> list[OldDays]:
+def leaving(customer: Customer) -> list[OldDays]:
+    """Remove the days that the customer's row no longer keeps, and return their amounts. Work grows with these days."""
     horizon = recent_from(customer)
     return [
         OldDays(kind, currency, amounts)

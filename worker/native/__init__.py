@@ -6,6 +6,7 @@ Rules:
 - A library that was built from another source than the one beside it is not used.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from importlib import import_module
@@ -37,24 +38,40 @@ NOT_BUILT = "not built"
 SLOT = "%s"
 """Stands in a template where a value goes."""
 
-Form = tuple[str, bytes, bytes, tuple[str, ...]]
-"""A published event: its name, the template of its data, the kinds of the slots, and an attribute for each slot."""
+_MARKER = re.compile("%([0-9]+)%")
 
-Forms = tuple[bytes, bytes, bytes, Mapping[type, Form], Mapping[str, int]]
-"""What `Codecs.events` needs of all events, in this order:
+Text = tuple[bytes, bytes, bytes, tuple[int, ...]]
+"""A template with slots `%s`. For each slot it has a letter, the place of a value, and a number to add.
 
-- the bytes of the namespace of the ids;
-- the template of the envelope, and the kinds of its slots;
-- the forms of the data, by the event's type;
-- the number of digits of each currency.
-
-A template has slots `%s`. The kind of a slot is a letter:
-- C, K, A, O: customer id, key, causation id and correlation id, in quotes.
-- T, S, N, I: time, sequence, name and id of the event, without quotes.
-- D: the event's data; -: nothing.
-- i: an attribute that is an int; m: an amount in minor units of the event's attribute `currency`.
-- t: an attribute that is a text, without quotes; q: the same in quotes.
+- q: a text, in quotes and escaped as in JSON; t: a text as it is.
+- i: an int, with the number added; m: an amount in minor units; b: a bool.
+- T: the time; I: an id, whose place is among the ids.
 """
+
+Texts = tuple[bytes, tuple[Text, ...], tuple[Text, ...]]
+"""What `Codecs.texts` makes: the bytes of the ids' namespace, the texts of which ids are made, and the texts.
+
+An id is the UUIDv5 of its text in the namespace.
+"""
+
+Slot = tuple[str, str] | tuple[str, str, int]
+"""The letter of a slot, the name of its value (of an id its number), and the number to add, if any."""
+
+
+def text(make: Callable[..., str], names: Sequence[str], *slots: Slot) -> Text:
+    """A Text.
+
+    Args:
+        make: makes the template of the markers of its arguments. It may use an argument more than once.
+        names: of all values.
+        slots: one for each argument.
+    """
+    marked = make(*[f"%{number}%" for number in range(len(slots))])
+    found = [slots[int(number)] for number in _MARKER.findall(marked)]
+    letters = "".join(letter for letter, *_ in found).encode()
+    places = bytes(int(name) if letter == "I" else names.index(name) for letter, name, *_ in found)
+    return _MARKER.sub(SLOT, marked).encode(), letters, places, tuple(sum(more) for _, _, *more in found)
+
 
 Fields = tuple[tuple[bytes, ...], bytes, tuple[bytes, ...], Mapping[str, int]]
 """What `Codecs.objects` needs of the fields of a JSON object, in this order:
@@ -73,21 +90,22 @@ The kinds are:
 class Codecs(Protocol):
     """The functions of the library. Each Python form stands where it is called."""
 
-    def events(
-        self,
-        forms: Forms,
-        customer_id: str,
-        key: str,
-        causation_id: str,
-        correlation_id: str | None,
-        sequence: int,
-        time: str,
-        events: Sequence[object],
-    ) -> list[tuple[str, bytes]] | None:
-        """Do the work of worker.wire.events.encode_events, without an actor.
+    def texts(
+        self, forms: Texts, digits: int, time: str, values: tuple[str | int, ...]
+    ) -> tuple[bytes, ...] | None:
+        """Fill templates.
+
+        Args:
+            forms: the templates.
+            digits: after the point of an amount.
+            time: RFC 3339.
+            values: at most 32.
 
         Returns:
-            The same. None if an event has no form, a text needs more escapes than a backslash, or `events` is no tuple.
+            The texts. None if a value is no Unicode, has over 64 bits or needs more escapes than a backslash.
+
+        Raises:
+            ValueError: a slot has no value of its kind.
         """
 
     def objects(self, fields: Fields, make: Callable[..., T], values: list[bytes]) -> list[T | None]:

@@ -1,4 +1,4 @@
-/* Codecs of the hot path: orders as JSON, the texts of events with their ids, Kafka's record batches and CRC32C.
+/* Codecs of the hot path: orders as JSON, texts from templates with their ids, Kafka's record batches and CRC32C.
  *
  * Rules:
  * - Each function has a Python form that gives the same bytes. worker/native/README.md names it.
@@ -282,165 +282,197 @@ static int whole_number(PyObject *object, long long *number) {
     return overflow ? UNUSUAL : DONE;
 }
 
-/* ---- The events of an order ------------------------------------------------------------------------------------- */
+/* ---- Texts from templates --------------------------------------------------------------------------------------- */
 
-/* What a template is filled with. */
+#define MOST_VALUES 32
+#define MOST_IDS 4
+#define ID_BYTES 36
+
+/* A value that templates are filled with: a text, or a number if the text is NULL. */
 typedef struct {
-    Span customer_id, key, causation_id, correlation_id, time, name, id;
-    long long sequence;
-    PyObject *event, *digits;                /* digits: of each currency, a dict */
-    PyObject *template, *kinds, *attributes; /* of the event's data */
+    Span text;
+    long long number;
+} Value;
+
+typedef struct {
+    Value values[MOST_VALUES];
+    Py_ssize_t count, ids; /* how many of each there are */
+    Span time;
+    int digits; /* of all amounts */
+    char id[MOST_IDS][ID_BYTES];
 } Values;
 
-static PyObject *currency_name; /* the str "currency", an attribute of each event with an amount */
-
-static int put_attribute(Out *out, const Values *values, char kind, PyObject *name) {
-    PyObject *attribute = PyObject_GetAttr(values->event, name), *currency = NULL, *digits;
-    long long number, places = 0;
-    Span span;
-    int done;
-    if (attribute == NULL) return FAILED;
-    if (kind == 'q' || kind == 't') {
-        done = utf8(attribute, &span);
-        if (!done) done = kind == 'q' ? put_quoted(out, span) : put_span(out, span);
-    } else {
-        done = whole_number(attribute, &number);
-        if (!done && kind == 'm') {
-            currency = PyObject_GetAttr(values->event, currency_name);
-            digits = currency == NULL ? NULL : PyDict_GetItemWithError(values->digits, currency);
-            done = digits != NULL ? whole_number(digits, &places) : PyErr_Occurred() ? FAILED : UNUSUAL;
-            if (!done && (places < 0 || places > 9)) done = UNUSUAL;
-        }
-        if (!done) done = put_decimal(out, number, (int)places);
-    }
-    Py_XDECREF(currency);
-    Py_DECREF(attribute);
-    return done;
+static int value_of(PyObject *object, Value *value) {
+    if (PyUnicode_Check(object)) return utf8_looked_at(object, &value->text);
+    value->text.p = NULL;
+    if (!PyBool_Check(object)) return whole_number(object, &value->number);
+    value->number = object == Py_True;
+    return DONE;
 }
 
-static int put_filled(Out *out, const Values *values, PyObject *template, PyObject *kinds, PyObject *attributes);
+/* A slot of a template, and the text before it. kind: its letter (see Text in worker/native/__init__.py). */
+typedef struct {
+    Span before;
+    char kind;
+    uint8_t place;
+    long long more; /* to add to an int */
+} Slot;
 
-/* Each kind is the letter of a slot of a template. */
-static int put_slot(Out *out, const Values *values, char kind, PyObject *attribute) {
-    switch (kind) {
-        case 'C': return put_quoted(out, values->customer_id);
-        case 'K': return put_quoted(out, values->key);
-        case 'A': return put_quoted(out, values->causation_id);
-        case 'O': return put_quoted(out, values->correlation_id);
-        case 'T': return put_span(out, values->time);
-        case 'S': return put_decimal(out, values->sequence, 0);
-        case 'N': return put_span(out, values->name);
-        case 'I': return put_span(out, values->id);
-        case '-': return DONE; /* nothing */
-        case 'D': /* only in the envelope, which has no attributes */
-            if (attribute != NULL) break;
-            return put_filled(out, values, values->template, values->kinds, values->attributes);
-        case 'i': /* an attribute: an int */
-        case 'm': /* an attribute: an amount in minor units of the event's currency */
-        case 't': /* an attribute: a text without quotes */
-        case 'q': /* an attribute: a text in quotes */
-            if (attribute != NULL) return put_attribute(out, values, kind, attribute);
-    }
-    PyErr_SetString(PyExc_ValueError, "unknown kind of slot");
+#define USUAL_TEXT_BYTES 1024 /* so that few texts need more room */
+#define MOST_SLOTS 24
+#define MOST_TEXTS 12
+
+typedef struct {
+    Slot slots[MOST_SLOTS];
+    Py_ssize_t count;
+    Span rest; /* after the last slot */
+} Template;
+
+/* Templates as they were read from Python's. The owner keeps the bytes of their texts alive. */
+typedef struct {
+    PyObject *owner;
+    Span namespace;
+    Template ids[MOST_IDS], texts[MOST_TEXTS];
+    Py_ssize_t id_count, text_count;
+} Forms;
+
+static int wrong_form(const char *problem) {
+    PyErr_SetString(PyExc_ValueError, problem);
     return FAILED;
 }
 
-/* A template with its slots %s filled, each with what its letter in `kinds` says.
- * attributes: for the slots in order; NULL if none needs one. */
-static int put_filled(Out *out, const Values *values, PyObject *template, PyObject *kinds, PyObject *attributes) {
-    char *text, *kind;
-    Py_ssize_t n, slots;
-    if (PyBytes_AsStringAndSize(template, &text, &n) || PyBytes_AsStringAndSize(kinds, &kind, &slots)) return FAILED;
-    const char *end = text + n;
-    for (Py_ssize_t slot = 0;; slot++) {
-        const char *mark = memchr(text, '%', (size_t)(end - text));
-        if (put_span(out, (Span){text, (size_t)((mark ? mark : end) - text), 0})) return FAILED;
-        if (mark == NULL && slot == slots) return DONE;
-        if (mark == NULL || slot == slots || end - mark < 2 || mark[1] != 's') break;
-        PyObject *attribute = attributes == NULL ? NULL : PyTuple_GetItem(attributes, slot);
-        if (attributes != NULL && attribute == NULL) return FAILED;
-        int done = put_slot(out, values, kind[slot], attribute);
-        if (done) return done;
-        text = (char *)mark + 2;
+static int read_template(PyObject *text, Template *template) {
+    const char *p, *kinds;
+    const uint8_t *places;
+    Py_ssize_t n, slots, placed;
+    PyObject *addends;
+    if (!PyArg_ParseTuple(text, "y#y#y#O!", &p, &n, &kinds, &slots, &places, &placed, &PyTuple_Type, &addends))
+        return FAILED;
+    if (slots > MOST_SLOTS || placed != slots || PyTuple_Size(addends) != slots) return wrong_form("too many slots");
+    const char *end = p + n;
+    for (Py_ssize_t i = 0; i < slots; i++) {
+        Slot *slot = &template->slots[i];
+        const char *mark = memchr(p, '%', (size_t)(end - p));
+        if (mark == NULL || end - mark < 2 || mark[1] != 's') return wrong_form("a template has too few slots");
+        *slot = (Slot){{p, (size_t)(mark - p), 0}, kinds[i], places[i], 0};
+        if (whole_number(PyTuple_GetItem(addends, i), &slot->more)) return wrong_form("a number to add is none");
+        p = mark + 2;
     }
-    PyErr_SetString(PyExc_ValueError, "a template has other slots than kinds");
-    return FAILED;
+    template->count = slots;
+    template->rest = (Span){p, (size_t)(end - p), 0};
+    return memchr(p, '%', template->rest.n) == NULL ? DONE : wrong_form("a template has too many slots");
 }
 
-#define MOST_EVENTS 9 /* so that the number of an event is one digit */
+static int read_templates(PyObject *texts, Template *templates, Py_ssize_t most, Py_ssize_t *count) {
+    *count = PyTuple_Size(texts);
+    if (*count > most) return wrong_form("too many templates");
+    for (Py_ssize_t i = 0; i < *count; i++) {
+        PyObject *text = PyTuple_GetItem(texts, i);
+        if (!PyTuple_Check(text)) return wrong_form("a template is no tuple");
+        if (read_template(text, &templates[i])) return FAILED;
+    }
+    return DONE;
+}
 
-PyDoc_STRVAR(events_doc, "events(forms, customer_id, key, causation_id, correlation_id, sequence, time, events)");
+#define KNOWN_FORMS 4
+static Forms known_forms[KNOWN_FORMS]; /* those that were used last; each is found by its owner */
+static int next_form;
 
-/* See Codecs.events in worker/native/__init__.py. */
-static PyObject *events(PyObject *module, PyObject *const *args, Py_ssize_t count) {
-    PyObject *envelope, *envelope_kinds, *by_type, *forms[MOST_EVENTS];
-    const char *namespace;
-    Py_ssize_t namespace_bytes, n;
-    Values values = {0};
-    Sha1 seed;
-    Out out = {0};
-    if (count != 8) return PyErr_Format(PyExc_TypeError, "events takes 8 arguments");
-    if (!PyArg_ParseTuple(args[0], "y#SSO!O!", &namespace, &namespace_bytes, &envelope, &envelope_kinds, &PyDict_Type,
-                          &by_type, &PyDict_Type, &values.digits))
+/* The templates of a Texts, which are read once. */
+static const Forms *forms_of(PyObject *owner) {
+    PyObject *ids, *texts;
+    Py_ssize_t namespace_bytes;
+    for (int i = 0; i < KNOWN_FORMS; i++)
+        if (known_forms[i].owner == owner) return &known_forms[i];
+    Forms *forms = &known_forms[next_form];
+    next_form = (next_form + 1) % KNOWN_FORMS;
+    Py_CLEAR(forms->owner);
+    if (!PyArg_ParseTuple(owner, "y#O!O!", &forms->namespace.p, &namespace_bytes, &PyTuple_Type, &ids, &PyTuple_Type,
+                          &texts))
         return NULL;
-    if (!PyTuple_Check(args[7])) Py_RETURN_NONE;
-    n = PyTuple_Size(args[7]);
-    int done = n > MOST_EVENTS ? UNUSUAL : DONE;
-    if (!done) done = utf8_looked_at(args[1], &values.customer_id);
-    if (!done) done = utf8_looked_at(args[2], &values.key);
-    if (!done) done = utf8_looked_at(args[3], &values.causation_id);
-    if (!done) done = utf8_looked_at(args[4] == Py_None ? args[3] : args[4], &values.correlation_id);
-    if (!done) done = whole_number(args[5], &values.sequence);
-    if (!done && values.sequence > INT64_MAX - MOST_EVENTS) done = UNUSUAL;
-    if (!done) done = utf8(args[6], &values.time);
-    if (done) {
-        if (done == FAILED) return NULL;
-        Py_RETURN_NONE;
-    }
-    sha1_begin(&seed); /* the ids of all events begin alike */
-    sha1_add(&seed, namespace, (size_t)namespace_bytes);
-    sha1_add(&seed, values.customer_id.p, values.customer_id.n);
-    sha1_add(&seed, "|", 1);
-    sha1_add(&seed, values.key.p, values.key.n);
-    sha1_add(&seed, "|", 1);
+    forms->namespace.n = (size_t)namespace_bytes;
+    if (read_templates(ids, forms->ids, MOST_IDS, &forms->id_count) ||
+        read_templates(texts, forms->texts, MOST_TEXTS, &forms->text_count))
+        return NULL;
+    Py_INCREF(owner);
+    forms->owner = owner;
+    return forms;
+}
 
-    PyObject *found = PyList_New(0);
-    if (found == NULL) return NULL;
-    for (Py_ssize_t i = 0; i < n && !done; i++) {
-        PyObject *name, *text = NULL, *pair = NULL;
-        Sha1 sha1 = seed;
-        char id[36], number[2] = {'|', '0'};
-        values.event = PyTuple_GetItem(args[7], i);
-        forms[i] = PyDict_GetItemWithError(by_type, (PyObject *)Py_TYPE(values.event));
-        if (forms[i] == NULL) {
-            done = PyErr_Occurred() ? FAILED : UNUSUAL;
-            break;
+static int put_slot(Out *out, const Values *values, const Slot *slot) {
+    if (slot->kind == 'T') return put_span(out, values->time);
+    if (slot->kind == 'I' && slot->place < values->ids) return put_span(out, (Span){values->id[slot->place], ID_BYTES, 0});
+    if (slot->place < values->count) {
+        const Value *value = &values->values[slot->place];
+        long long number = value->number, more = slot->more;
+        if (value->text.p != NULL) {
+            if (slot->kind == 'q') return put_quoted(out, value->text);
+            if (slot->kind == 't') return put_span(out, value->text);
+        } else if (slot->kind == 'b') {
+            return put_span(out, number ? (Span){"true", 4, 0} : (Span){"false", 5, 0});
+        } else if (slot->kind == 'm') {
+            return put_decimal(out, number, values->digits);
+        } else if (slot->kind == 'i') {
+            if (more > 0 ? number > INT64_MAX - more : number < INT64_MIN - more) return UNUSUAL;
+            return put_decimal(out, number + more, 0);
         }
-        if (!PyArg_ParseTuple(forms[i], "USSO!", &name, &values.template, &values.kinds, &PyTuple_Type,
-                              &values.attributes)) {
-            done = FAILED;
-            break;
-        }
-        for (Py_ssize_t earlier = 0; earlier < i; earlier++) number[1] += forms[earlier] == forms[i];
-        done = utf8(name, &values.name);
-        if (done) break;
-        sha1_add(&sha1, values.name.p, values.name.n);
-        sha1_add(&sha1, number, 2);
-        uuid_end(&sha1, id);
-        values.id = (Span){id, sizeof id, 0};
-        values.sequence++;
+    }
+    return wrong_form("a slot and its value do not fit");
+}
+
+static int put_filled(Out *out, const Values *values, const Template *template) {
+    for (Py_ssize_t i = 0; i < template->count; i++) {
+        int done = put_span(out, template->slots[i].before);
+        if (!done) done = put_slot(out, values, &template->slots[i]);
+        if (done) return done;
+    }
+    return put_span(out, template->rest);
+}
+
+/* The UUIDv5 of each filled template. */
+static int make_ids(Out *out, Values *values, const Forms *forms) {
+    for (; values->ids < forms->id_count; values->ids++) {
+        Sha1 sha1;
+        out->used = 0;
+        int done = put_filled(out, values, &forms->ids[values->ids]);
+        if (done) return done;
+        sha1_begin(&sha1);
+        sha1_add(&sha1, forms->namespace.p, forms->namespace.n);
+        sha1_add(&sha1, out->data, out->used);
+        uuid_end(&sha1, values->id[values->ids]);
+    }
+    return DONE;
+}
+
+PyDoc_STRVAR(texts_doc, "texts(forms, digits, time, values) -> tuple");
+
+/* See Codecs.texts in worker/native/__init__.py. */
+static PyObject *texts(PyObject *module, PyObject *args) {
+    PyObject *owner, *time, *given, *made = NULL;
+    Values values = {.count = 0};
+    Out out = {0};
+    if (!PyArg_ParseTuple(args, "O!iUO!", &PyTuple_Type, &owner, &values.digits, &time, &PyTuple_Type, &given))
+        return NULL;
+    if (PyTuple_Size(given) > MOST_VALUES || values.digits < 0 || values.digits > 9)
+        return PyErr_Format(PyExc_ValueError, "too many values or digits");
+    const Forms *forms = forms_of(owner);
+    if (forms == NULL) return NULL;
+    int done = reserve(&out, USUAL_TEXT_BYTES);
+    if (!done) done = utf8(time, &values.time);
+    for (; !done && values.count < PyTuple_Size(given); values.count++)
+        done = value_of(PyTuple_GetItem(given, values.count), &values.values[values.count]);
+    if (!done) done = make_ids(&out, &values, forms);
+    if (!done && (made = PyTuple_New(forms->text_count)) == NULL) done = FAILED;
+    for (Py_ssize_t i = 0; !done && i < forms->text_count; i++) {
         out.used = 0;
-        done = put_filled(&out, &values, envelope, envelope_kinds, NULL);
+        done = put_filled(&out, &values, &forms->texts[i]);
         if (done) break;
-        text = PyBytes_FromStringAndSize((char *)out.data, (Py_ssize_t)out.used);
-        pair = text == NULL ? NULL : PyTuple_Pack(2, name, text);
-        if (pair == NULL || PyList_Append(found, pair)) done = FAILED;
-        Py_XDECREF(text);
-        Py_XDECREF(pair);
+        PyObject *text = PyBytes_FromStringAndSize((char *)out.data, (Py_ssize_t)out.used);
+        if (text == NULL || PyTuple_SetItem(made, i, text)) done = FAILED;
     }
     PyMem_Free(out.data);
-    if (!done) return found;
-    Py_DECREF(found);
+    if (!done) return made;
+    Py_XDECREF(made);
     if (done == FAILED) return NULL;
     Py_RETURN_NONE;
 }
@@ -883,12 +915,11 @@ static int load(PyObject *module) {
     if (__builtin_cpu_supports("sse4.1") && __get_cpuid_count(7, 0, &a, &b, &c, &d) && b >> 29 & 1)
         sha1_block = sha1_sha_ni;
 #endif
-    if (currency_name == NULL && (currency_name = PyUnicode_InternFromString("currency")) == NULL) return -1;
     return PyModule_AddStringConstant(module, "SOURCE", SOURCE);
 }
 
 static PyMethodDef methods[] = {
-    {"events", (PyCFunction)(void (*)(void))events, METH_FASTCALL, events_doc},
+    {"texts", texts, METH_VARARGS, texts_doc},
     {"record_set", record_set, METH_VARARGS, record_set_doc},
     {"objects", objects, METH_VARARGS, objects_doc},
     {"crc32c", crc32c, METH_VARARGS, crc32c_doc},

@@ -9,12 +9,10 @@ from typing import Any
 
 import msgspec
 
-from worker import native
 from worker.domain.events import STATE_ONLY, Event
-from worker.domain.ids import NAMESPACE, event_id
+from worker.domain.ids import event_id
 from worker.wire.event_data import PUBLISHED
-from worker.wire.fast_event_data import FAST, FORMS, quoted
-from worker.wire.money import DIGITS
+from worker.wire.fast_event_data import FAST, quoted
 from worker.wire.published import Timestamp
 
 SOURCE = "/customer-context"
@@ -61,7 +59,7 @@ _encode = msgspec.json.Encoder().encode
 _UNPUBLISHED = frozenset(STATE_ONLY)
 
 
-def _envelope(
+def envelope(
     event: str,
     name: str,
     customer: str,
@@ -78,9 +76,6 @@ def _envelope(
         f'"time":"{time}","datacontenttype":"application/json","sequence":"{sequence}",'
         f'"causationid":{causation},"correlationid":{correlation},{by}"data":{data}}}'
     )
-
-
-_FORMS: native.Forms = (NAMESPACE.bytes, _envelope(*[native.SLOT] * 9).encode(), b"INCTSAO-D", FORMS, DIGITS)
 
 
 def encode_events(
@@ -108,12 +103,6 @@ def encode_events(
     Returns:
         The events in order, as (type, JSON of a CloudEvent).
     """
-    if native.chosen is not None and actor is None:
-        found = native.chosen.events(
-            _FORMS, customer_id, key, causation_id, correlation_id, sequence, time, events
-        )
-        if found is not None:
-            return found
     encoded: list[tuple[str, bytes]] = []
     counts: dict[str, int] = {}
     customer, quoted_key = quoted(customer_id), quoted(key)
@@ -133,7 +122,7 @@ def encode_events(
             data = _encode(make_data(customer_id, event)).decode()
         else:
             data = write(customer, quoted_key, event)
-        text = _envelope(
+        text = envelope(
             event_id(customer_id, key, name, n),
             name,
             customer,

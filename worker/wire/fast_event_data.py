@@ -11,8 +11,6 @@ from typing import Any
 import msgspec
 
 from worker.domain.events import CustomerSpendingUpdated, Event, RewardPointsEarned
-from worker.native import SLOT, Form
-from worker.wire.event_data import PUBLISHED
 from worker.wire.money import format_amount
 
 _encode = msgspec.json.Encoder().encode
@@ -30,9 +28,10 @@ def _money(amount: str, currency: str) -> str:
     return f'{{"amount":"{amount}","currency":"{currency}"}}'
 
 
-def _spending_text(
+def spending_text(
     customer: str, amount: str, total: str, annual: str, currency: str, order: str, kind: str
 ) -> str:
+    """The data of a CustomerSpendingUpdatedEvent. customer and order are quoted; amounts are decimal texts."""
     return (
         f'{{"customerId":{customer},"spendingAmount":{_money(amount, currency)},'
         f'"totalSpending":{_money(total, currency)},"annualSpending":{_money(annual, currency)},'
@@ -40,7 +39,7 @@ def _spending_text(
     )
 
 
-def _earned_text(
+def earned_text(
     customer: str,
     points: int | str,
     total: int | str,
@@ -51,6 +50,7 @@ def _earned_text(
     currency: str,
     version: str,
 ) -> str:
+    """The data of a RewardPointsEarnedEvent. Ids, reason and version are quoted; the amount is a decimal text."""
     return (
         f'{{"customerId":{customer},"pointsEarned":{points},"totalPoints":{total},"debt":{debt},'
         f'"reason":{reason},"orderId":{order},"eligibleAmount":{_money(amount, currency)},'
@@ -60,7 +60,7 @@ def _earned_text(
 
 def _spending(customer: str, order: str, event: CustomerSpendingUpdated) -> str:
     currency = event.currency
-    return _spending_text(
+    return spending_text(
         customer,
         format_amount(event.amount, currency),
         format_amount(event.total_spending, currency),
@@ -72,7 +72,7 @@ def _spending(customer: str, order: str, event: CustomerSpendingUpdated) -> str:
 
 
 def _earned(customer: str, order: str, event: RewardPointsEarned) -> str:
-    return _earned_text(
+    return earned_text(
         customer,
         event.points,
         event.total_points,
@@ -90,30 +90,3 @@ FAST: dict[type[Event], Callable[[str, str, Any], str]] = {
     RewardPointsEarned: _earned,
 }
 """The functions that format an event's data from the quoted customerId, the quoted orderId and the event."""
-
-
-FORMS: dict[type[Event], Form] = {
-    CustomerSpendingUpdated: (
-        PUBLISHED[CustomerSpendingUpdated][0],
-        _spending_text(*[SLOT] * 7).encode(),
-        b"CmtmtmtKt",
-        (
-            "",
-            "amount",
-            "currency",
-            "total_spending",
-            "currency",
-            "annual_spending",
-            "currency",
-            "",
-            "spending_type",
-        ),
-    ),
-    RewardPointsEarned: (
-        PUBLISHED[RewardPointsEarned][0],
-        _earned_text(*[SLOT] * 9).encode(),
-        b"CiiiqKmtq",
-        ("", "points", "total_points", "debt", "reason", "", "eligible_amount", "currency", "rules_version"),
-    ),
-}
-"""The same for the codecs in C."""

@@ -37,7 +37,7 @@ def earn_points(
     points = rules.points_for(counted)
     if points == 0:
         return None
-    total_points, debt = _credited(customer, points)
+    total_points, debt = credited(customer, points)
     return RewardPointsEarned(
         points,
         total_points,
@@ -117,7 +117,7 @@ def cancel_redemption(customer: Customer, command: CancelRedemption, ledger: Led
     redeemed = ledger.line(REDEMPTION, command.redemption_id)
     if redeemed is None:
         raise Rejected(RejectionCode.REDEMPTION_NOT_FOUND)
-    total_points, debt = _credited(customer, redeemed.points)
+    total_points, debt = credited(customer, redeemed.points)
     return (
         RewardPointsRestored(
             redeemed.points,
@@ -144,7 +144,7 @@ def adjust_points(customer: Customer, command: AdjustPoints, ledger: Ledger) -> 
             raise Rejected(RejectionCode.IDEMPOTENCY_CONFLICT, f"adjusted before by {counted.points} points")
         return ()
     if command.points > 0:
-        total_points, debt = _credited(customer, command.points)
+        total_points, debt = credited(customer, command.points)
     else:
         total_points, debt = customer.points + command.points, customer.debt
         if total_points < 0:
@@ -156,7 +156,7 @@ def adjust_points(customer: Customer, command: AdjustPoints, ledger: Ledger) -> 
     )
 
 
-def _credited(customer: Customer, points: int) -> tuple[int, int]:
+def credited(customer: Customer, points: int) -> tuple[int, int]:
     """Balance and debt once these points are added. They pay the debt first."""
     paid_back = min(points, customer.debt)
     return customer.points + points - paid_back, customer.debt - paid_back
