@@ -39,6 +39,7 @@ ITEMS: dict[str, Part] = {
 
 FIELDS: dict[str, Part] = {
     "fields": lambda number: f'"a{number}":1,',
+    "fields in any order": lambda number: f'"{number * 77_773 % 200_003:05x}":1,',
     "fields with long names": lambda number: f'"abcdefghijklm{number}":1,',
     "fields with ids": lambda number: f'"a{number}Id":"a",',
     "fields with card numbers": lambda number: f'"c{number}":"4111111111111111",',

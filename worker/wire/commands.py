@@ -11,13 +11,14 @@ from typing import Any
 import msgspec
 
 from worker.domain.messages import AnyCommand
+from worker.wire.canonical import canonical
 from worker.wire.cloudevents import Headers, Unwrapped, unwrap
 from worker.wire.command_models import COMMAND_MODELS, CommandData
 from worker.wire.fields import LARGEST_INTEGER
 from worker.wire.ids import fault_of_id
 from worker.wire.limits import MOST_ERRORS
 from worker.wire.results import FieldError
-from worker.wire.strict_json import canonical, invalid
+from worker.wire.strict_json import invalid
 from worker.wire.times import parse_time
 from worker.wire.type_aliases import NO_ALIASES, TypeAliases
 from worker.wire.validation import InvalidData, read_data

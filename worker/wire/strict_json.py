@@ -6,7 +6,8 @@ UTF-8.
 """
 
 import json
-from decimal import Context, Decimal
+from collections.abc import Callable
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NoReturn
 
@@ -15,10 +16,11 @@ import msgspec
 from worker.domain.rejections import DeadLettered, DeadLetterReason
 from worker.wire.limits import MAX_DEPTH, MAX_NUMBER_CHARS, MAX_VALUE_BYTES
 
+CACHED_NUMBERS = 4_096
+"""Of those that a value holds again and again."""
+
 _FRAME = 5
 _LONGEST_EXPONENT = 4  # characters
-_EXACT = Context(prec=MAX_NUMBER_CHARS)
-_NUMBER_MARK = "\0number"  # the only key of an object that replaces a number whose JSON spellings differ
 _MOST_WHOLE_DIGITS = 30
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _BRACKETS_OF_ONE_KIND = bytes.maketrans(b"{}", b"[]")
@@ -26,7 +28,7 @@ _DIGITS_ALIKE = bytes.maketrans(b"123456789", b"000000000")
 _LONG_NUMBER = (
     b"0" * 31
 )  # more than _MOST_WHOLE_DIGITS, or text that looks like it, once all digits are alike
-_CACHED_NUMBERS = 4_096
+_MANY = 50_000  # JSON values; a body of HTTP holds fewer
 
 
 class Oversized(msgspec.Struct, frozen=True):
@@ -76,6 +78,7 @@ def read_object(value: bytes) -> dict[str, Any]:
     try:
         decoded = json.loads(
             json_text.decode(),
+            cls=_InSteps if _holds_many(json_text) else None,
             parse_int=_number
             if _LONG_NUMBER in json_text.translate(_DIGITS_ALIKE)
             else None,  # calls are slow
@@ -93,6 +96,32 @@ def read_object(value: bytes) -> dict[str, Any]:
     return decoded
 
 
+def _holds_many(json_text: bytes) -> bool:
+    return sum(map(json_text.count, (b",", b"[", b"{"))) > _MANY
+
+
+class _InSteps(json.JSONDecoder):
+    """Reads each JSON value in a step of Python. One call of C for many would hold the event loop."""
+
+    scan_once: Callable[[str, int], tuple[Any, int]]
+    parse_array: Callable[..., tuple[list[Any], int]]
+    parse_object: Callable[..., tuple[dict[str, Any], int]]
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        scan_in_c, array, fields = self.scan_once, self.parse_array, self.parse_object
+
+        def scan(text: str, start: int) -> tuple[Any, int]:
+            opening = text[start : start + 1]
+            if opening == "[":
+                return array((text, start + 1), scan)
+            if opening == "{":
+                return fields((text, start + 1), self.strict, scan, None, None)
+            return scan_in_c(text, start)
+
+        self.scan_once = scan
+
+
 def _is_batch(decoded: object) -> bool:
     first = decoded[0] if isinstance(decoded, list) and decoded else None
     return isinstance(first, dict) and "specversion" in first
@@ -108,30 +137,7 @@ def invalid(field: str, problem: str) -> DeadLettered:
     return DeadLettered(DeadLetterReason.INVALID, f"{field}: {problem}")
 
 
-def canonical(value: Any) -> str:
-    """One text for all spellings of a JSON value: sorted keys, no spaces, exact numbers. value: from read_object."""
-    return json.dumps(
-        value,
-        sort_keys=True,
-        separators=(",", ":"),
-        default=_exact_number,
-        check_circular=False,  # what was read as JSON has no cycles, and the check takes half of the time
-    )
-
-
-def _exact_number(number: Decimal | Oversized) -> dict[str, str]:
-    # This step in Python gives the event loop its turn. A call of C that only met cached numbers would take too long.
-    return _canonical_number(number)
-
-
-@lru_cache(_CACHED_NUMBERS)
-def _canonical_number(number: Decimal | Oversized) -> dict[str, str]:
-    if isinstance(number, Oversized):
-        return {_NUMBER_MARK: number.text.lower()}
-    return {_NUMBER_MARK: f"{number.normalize(_EXACT):E}"}
-
-
-@lru_cache(_CACHED_NUMBERS)
+@lru_cache(CACHED_NUMBERS)
 def _number(text: str) -> int | Decimal | Oversized:
     if len(text) > MAX_NUMBER_CHARS:
         return Oversized(text)
