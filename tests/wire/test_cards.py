@@ -3,12 +3,14 @@
 import base64
 import json
 from time import process_time
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.verify.reading import card_numbers
+from worker.wire import card_search
 from worker.wire.card_search import paths_of_card_numbers, value_contains_card_number
 from worker.wire.cards import contains_card_number, texts_with_card_numbers
 
@@ -180,6 +182,28 @@ def test_worker_and_verification_judge_a_value_and_a_command_alike(
     value = (b"\0\0\0\0\x01" if framed else b"") + json.dumps(data, ensure_ascii=escaped).encode()
     assert value_contains_card_number(value) == card_numbers.of_value(value)
     assert any(True for _ in paths_of_card_numbers(data)) == card_numbers.of_data(data)
+
+
+_PARTS = [
+    '"',
+    "\\",
+    '"orderId"',
+    '"orderId":1',
+    ":",
+    ' : "',
+    ',"phone" :"',
+    "+49",
+    VISA,
+    "a\\u00e9",
+    "x" * 99,
+]
+
+
+@given(st.integers(1, 30), st.lists(st.sampled_from(_PARTS)).map("".join) | st.text('":\\Id+1 '))
+def test_exempt_fields_are_found_wherever_a_piece_ends(piece: int, text: str) -> None:
+    with mock.patch.object(card_search, "_PIECE", piece):
+        for fields in (card_search._EXEMPT_FIELDS, card_search._EXEMPT_IN_CLOUD_EVENT):
+            assert card_search._without(fields, text) == fields.sub('""', text)
 
 
 @pytest.mark.parametrize(
