@@ -116,10 +116,14 @@ class _InSteps(json.JSONDecoder):
             if opening == "[":
                 return array((text, start + 1), scan)
             if opening == "{":
-                return fields((text, start + 1), self.strict, scan, None, None)
+                return fields((text, start + 1), self.strict, scan, None, _fields_of)
             return scan_in_c(text, start)
 
         self.scan_once = scan
+
+
+def _fields_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: item for name, item in pairs}  # noqa: C416  # in steps, which dict(pairs) has not
 
 
 def _is_batch(decoded: object) -> bool:
