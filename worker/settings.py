@@ -199,6 +199,8 @@ class Settings(BaseSettings):
     """Whether published events have the header `ce_type` beside `event-type`. Some SDKs take it for binary mode."""
     native: Choice = Choice.AUTO
     """Codecs in C. auto: where they were built. require: no start without them. off: none."""
+    compression: Literal["none", "snappy", "zstd"] = "none"
+    """Of the record batches that the worker sends. snappy takes little CPU time, zstd makes them smaller."""
     payment_join: Annotated[bool, BeforeValidator(_switch)] = False
     """On: payments without customerId find their customer through their order. Off: they are INVALID."""
     type_aliases: Annotated[str, AfterValidator(_type_aliases)] = ""

@@ -114,3 +114,19 @@ async def test_a_newer_producer_of_the_partition_fences_the_older_one(
     await transaction.commit(newer, unit_for(topics, b"new"), lambda table: topics.changelog)
     await transaction.close_all([newer])
     assert committed(kafka, topics, 3) == [b"good", b"new", b"row"]
+
+
+@pytest.mark.parametrize("codec", ["snappy", "zstd"])
+async def test_what_is_sent_compressed_is_read_as_it_was(
+    kafka: str, topics: Topics, codec: transaction.Compression
+):
+    producer = await transaction.open_producer(
+        {"bootstrap_servers": kafka}, f"{topics.good}-0", 15_000, codec
+    )
+    unit = Unit(0, MemoryStore())
+    wanted = [b"x" * 500] * 10
+    unit.out(topics.small, 0).extend(Outgoing(b"k", value, [("name", b"value")]) for value in wanted)
+    # The topic takes 1,000 bytes a batch, so the broker would refuse these records uncompressed.
+    await transaction.commit(producer, unit, lambda table: topics.changelog)
+    await transaction.close_all([producer])
+    assert committed(kafka, topics, len(wanted)) == wanted

@@ -113,6 +113,7 @@ def run(settings: Settings, bootstrap: str, place: Place | None = None) -> int:
         sweep=processor.sweep,
         pace=Pace(deadline_s=settings.batch_deadline_s),
         transaction_timeout_ms=settings.transaction_timeout_s * 1_000,
+        compression=None if settings.compression == "none" else settings.compression,
         observer=metrics.EngineMetrics(),
         inspect=lambda store: _inspect(store, gateway, me),
         may_take=gateway.rules.may_take,

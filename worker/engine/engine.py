@@ -43,6 +43,7 @@ class Engine:
         sweep: does one step of the changes that no record asks for, such as expiry.
         pace: sizes and times of batches and queues.
         transaction_timeout_ms: after this time brokers abort a dead worker's transaction. Must exceed pace.deadline_s.
+        compression: of all that it sends; None for none.
         observer: is told of batches, assignments and restores.
         inspect: looks at each restored store before it is used, and may end the process.
         may_take: whether inputs may be processed now.
@@ -65,6 +66,7 @@ class Engine:
         sweep: Sweep | None = None,
         pace: Pace | None = None,
         transaction_timeout_ms: int = _TRANSACTION_TIMEOUT_MS,
+        compression: transaction.Compression | None = None,
         observer: Observer | None = None,
         inspect: Callable[[Store], None] = lambda _: None,
         may_take: Callable[[], bool] = lambda: True,
@@ -83,6 +85,7 @@ class Engine:
         self._sweep = sweep
         self._pace = pace or Pace()
         self._transaction_timeout_ms = transaction_timeout_ms
+        self._compression = compression
         self._turns = Turns(self._pace.at_once, self._pace.max_records)
         self._load, self._trials = Load(), asyncio.Lock()
         self._observer = observer or Observer()
@@ -188,7 +191,7 @@ class Engine:
 
     async def _open_producer(self, number: int) -> CertainProducer:
         return await transaction.open_producer(
-            self._client, self.transactional_id(number), self._transaction_timeout_ms
+            self._client, self.transactional_id(number), self._transaction_timeout_ms, self._compression
         )
 
     # -- queries
