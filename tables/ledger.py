@@ -199,7 +199,7 @@ def put(unit: Unit, customer_id: str, kind: str, line_id: str, line: LedgerLine)
 def usual_texts(earns: bool) -> tuple[native.Text, ...]:
     """The templates of what `put` writes for a usual order (worker.domain.usual) that earns points, or none.
 
-    First comes the line. Then come the key and the value of its row in the index by time, and the key in that by version.
+    First comes the line. Key and value of its row in the index by time follow. Last is its key in the index by version.
     """
     part = _MOVED if earns else _EARNED_NOTHING
     customer, order, currency = ("t", "customer_id"), ("t", "order_id"), ("t", "currency")

@@ -28,7 +28,7 @@ METADATA_MAX_AGE_MS = 5_000
 
 
 Compression = Literal["snappy", "zstd"]
-"""How record batches are compressed. lz4 is not among them, because it took ten times as long."""
+"""How record batches are compressed. lz4 is not among them, because it took far longer than zstd."""
 
 
 async def open_producer(

@@ -55,7 +55,7 @@ An id is the UUIDv5 of its text in the namespace.
 """
 
 Slot = tuple[str, str] | tuple[str, str, int]
-"""The letter of a slot, the name of its value (of an id its number), and the number to add, if any."""
+"""The letter of a slot, the name of its value, and the number to add, if any. An id has a number instead of a name."""
 
 
 def text(make: Callable[..., str], names: Sequence[str], *slots: Slot) -> Text:
