@@ -168,7 +168,7 @@ async def test_any_traffic_counts_once_if_every_input_is_long(monkeypatch: pytes
     monkeypatch.setattr(unit, "LONG_VALUE_BYTES", 1)
     world = Owned(monkeypatch, seed=seed)
     traffic = Traffic(seed, 6, PARTITIONS, again=0.2)
-    for message in [*traffic.registrations(), *traffic.take(200)]:
+    for message in [*traffic.registrations(), *traffic.take(250)]:
         topic = f"{world.routing.prefix}{message.topic}"
         world.produce(topic, message.value, message.key, message.partition, message.headers)
     await world.settle()
