@@ -101,6 +101,12 @@ class Batch:
             self.trace, end = self._begin_span(source, self.trace)
             self.span_ends.append(end)
 
+    def unfollow(self) -> None:
+        """Undo `follow`, because the same input is handled again. Its span is dropped unended, so nobody sees it."""
+        if self.trace is not None and self._begin_span is not None:
+            self.span_ends.pop()
+        self.trace = None
+
     def trace_headers(self) -> Headers:
         """The traceparent header of the current trace; empty without a trace."""
         return [] if self.trace is None else [(TRACEPARENT, self.trace)]

@@ -30,6 +30,7 @@ from worker.domain.events import Event
 from worker.domain.messages import Command, EraseCustomer, RegisterCustomer, UpdateProfile, UpgradeMembership
 from worker.domain.rejections import DeadLettered, DeadLetterReason, Rejected, RejectionCode
 from worker.domain.state import CustomerRow, PendingClaim
+from worker.engine.aside import before_reading
 from worker.engine.unit import InputRecord
 from worker.wire.claims import ClaimAnswer, ClaimEmail, ReleaseEmail
 from worker.wire.commands import ReceivedCommand, decode_command
@@ -73,12 +74,12 @@ def answered(batch: Batch, answer: ClaimAnswer) -> None:
     claim = row.pending_claim
     if claim is None or claim.command.command_id != answer.claim_id:
         return
-    row.pending_claim = None
-    batch.customers.changed(answer.customer_id, row)
     if answer.failed:
         _fail_claim(batch, claim.command)
     else:
         _end_claim(batch, row, claim, answer.granted)
+    row.pending_claim = None
+    batch.customers.changed(answer.customer_id, row)
     waiting.put(batch.unit, answer.customer_id, waiting.CLAIM, "", None)
     if row.queued:
         batch.begin(answer.customer_id)
@@ -88,6 +89,7 @@ def _fail_claim(batch: Batch, command: RegisterCustomer | UpdateProfile) -> None
     """Make the claiming command a dead letter and release the email, because the claim may have been granted."""
     source = waiting.read(batch.unit, command.customer_id, waiting.CLAIM, "")
     if source is not None:  # an earlier version of the program did not store it
+        before_reading(batch.unit, source)
         failed = DeadLettered(DeadLetterReason.FAILED, "the worker failed on its email claim")
         batch.dead_letter(source, failed)
     email_claims.send(batch, command.email, ReleaseEmail(command.command_id, command.customer_id))

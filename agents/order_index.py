@@ -13,16 +13,18 @@ Rules:
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from msgspec.structs import replace
 
 from agents.batch import Batch
 from agents.forwarding import forward
 from agents.parking import expiry
-from agents.parking.arrival import let_wait, stored_input
+from agents.parking.arrival import let_wait, met_input, stored_input
 from tables import order_index, waiting, waiting_index
 from worker.domain.messages import PaymentCompleted
 from worker.domain.rejections import DeadLettered, DeadLetterReason
+from worker.engine.aside import before_reading
 from worker.engine.unit import InputRecord
 from worker.wire.inbox import CUSTOMER
 from worker.wire.inputs import NOT_KNOWN_YET, decode_payment
@@ -126,6 +128,7 @@ def _wait(batch: Batch, source: InputRecord, completed: PaymentCompleted) -> Non
     owner = waiting.of_order(order_id)
     at = batch.unit.at
     waits = _earlier(batch, completed)
+    most = batch.bounds.waiting
     if waits is not None and expiry.has_expired(batch, waits.timestamp):
         batch.dead_letter(waits, expiry.expired())
         end_waiting(batch, order_id, completed.payment_id)
@@ -136,9 +139,8 @@ def _wait(batch: Batch, source: InputRecord, completed: PaymentCompleted) -> Non
                 DeadLetterReason.PAYMENT_CONFLICT, "the same id already waits with another amount"
             )
         return
-    most = batch.bounds.waiting
-    if order_index.read(batch.unit, order_id).waiting >= most and not next_payment(
-        batch, order_id, lambda _: True
+    elif order_index.read(batch.unit, order_id).waiting >= most and not next_payment(
+        batch, order_id, partial(_admits, batch)
     ):
         raise DeadLettered(DeadLetterReason.WAITING_LIMIT, f"{most} payments wait for this order already")
     batch.unit.at = at
@@ -147,6 +149,12 @@ def _wait(batch: Batch, source: InputRecord, completed: PaymentCompleted) -> Non
     order_index.put(batch.unit, order_id, replace(known, waiting=known.waiting + 1))
     if released(batch, order_id) is not None:
         batch.begin(owner)
+
+
+def _admits(batch: Batch, stored: InputRecord) -> bool:
+    """Admit a payment that makes room for the one at hand. Raises NeedsThread."""
+    before_reading(batch.unit, stored)
+    return True
 
 
 def _send_earlier_on(batch: Batch, source: InputRecord, payment: PaymentCompleted) -> None:
@@ -161,4 +169,4 @@ def _send_earlier_on(batch: Batch, source: InputRecord, payment: PaymentComplete
 
 def _earlier(batch: Batch, payment: PaymentCompleted) -> InputRecord | None:
     """The stored payment with the same order and id, or None."""
-    return stored_input(batch, waiting.of_order(payment.order_id), waiting.PAYMENT, payment.payment_id)
+    return met_input(batch, waiting.of_order(payment.order_id), waiting.PAYMENT, payment.payment_id)

@@ -20,6 +20,7 @@ from agents.routing import Routing
 from tables import application, lost_inputs
 from worker.domain.rejections import DeadLettered, DeadLetterReason
 from worker.domain.rules import RuleBook
+from worker.engine.aside import NeedsThread
 from worker.engine.kafka_clock import CLOCK
 from worker.engine.sweeping import Swept
 from worker.engine.unit import InputRecord, Stored, Unit
@@ -123,7 +124,10 @@ class Dispatch:
         self._inputs = 0
 
     def take(self, records: Sequence[InputRecord], until: float = math.inf) -> int:
-        """Process records in order, at least one. Returns how many. until: monotonic seconds."""
+        """Process records in order, at least one. Returns how many. until: monotonic seconds.
+
+        It ends before a record that needs the thread. If that is the first one, it raises NeedsThread.
+        """
         batch, handlers, unit, clock = self._batch, self._handlers, self._batch.unit, time.monotonic
         taken = 0
         for record, ahead in zip(records, read_ahead(batch, records), strict=True):
@@ -147,6 +151,13 @@ class Dispatch:
             except DeadLettered as error:
                 unit.at = record
                 batch.dead_letter(record, error)
+            except NeedsThread:
+                unit.at = record
+                batch.unfollow()
+                taken -= 1
+                if not taken:
+                    raise
+                break
             if batch.begun:
                 release.first_steps(batch)
             unit.at = record  # a step may have set it to a stored input
@@ -187,11 +198,14 @@ class Dispatch:
             record: the record.
             detail: the text for the header dlq-detail.
             bare: whether the letter holds only the SHA-256 of the value, because the complete letter failed, too.
+
+        Raises:
+            NeedsThread: the record ends the saga of a long command. Nothing is changed.
         """
+        self._inbox.end_saga(self._batch, record)
         self._inputs += 1
         source = bared(record) if bare else self._inbox.first(record)
         self._batch.dead_letter(source, DeadLettered(DeadLetterReason.FAILED, detail))
-        self._inbox.end_saga(self._batch, record)
 
     def finish(self) -> Callable[[], None]:
         """Write the changed customer rows. Returns the function to call after the commit."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from agents.batch import Batch
 from agents.forwarding import at_home, forward
 from agents.parking import expiry
-from agents.parking.arrival import enqueue, let_wait, stored_input
+from agents.parking.arrival import enqueue, let_wait, met_input
 from tables import waiting, waiting_index
 from worker.domain.decide import decide_order, decide_payment, decide_return
 from worker.domain.events import Event
@@ -203,11 +203,12 @@ def _named(purchase: Purchase) -> tuple[str, str]:
 def _waits_already(batch: Batch, purchase: Purchase, row: CustomerRow) -> bool:
     """Whether the same purchase waits already. Raises DeadLettered if it waits with another amount.
 
-    If the waiting one has expired, it becomes a dead letter, and the answer is False.
+    If the waiting one has expired, it becomes a dead letter, and the answer is False. Call this before anything is
+    changed (`met_input`).
     """
     kind, waiting_id = _named(purchase)
     at = batch.unit.at
-    known = stored_input(batch, purchase.customer_id, kind, waiting_id)
+    known = met_input(batch, purchase.customer_id, kind, waiting_id)
     if known is None or expiry.ended(batch, (purchase.customer_id, kind, waiting_id), known, row):
         batch.unit.at = at
         return False

@@ -1,6 +1,7 @@
 """Storing inputs that have to wait, and reading them again.
 
 An input is stored unchanged. Reading it makes it the current input of the unit (`Unit.at`), because it may fail.
+A handler that meets another stored input gets it from `met_input`, because it may be long (worker.engine.aside).
 """
 
 from agents.batch import Batch
@@ -9,6 +10,7 @@ from tables.rows import compound
 from tables.waiting import WAITING
 from worker.domain.rejections import DeadLettered, DeadLetterReason
 from worker.domain.state import CustomerRow
+from worker.engine.aside import before_reading
 from worker.engine.unit import InputRecord, Stored, sent_bytes
 
 _ROW_OVERHEAD = 1_000  # bytes of the row's key and of the input's first position
@@ -47,6 +49,18 @@ def enqueue(batch: Batch, row: CustomerRow, customer_id: str, record: InputRecor
 def stored_input(batch: Batch, owner: str, kind: str, waiting_id: str) -> InputRecord | None:
     """The input that waits under that id, or None. It becomes the unit's current input, because it may fail."""
     return look_up(batch, owner, kind, waiting_id)[1]
+
+
+def met_input(batch: Batch, owner: str, kind: str, waiting_id: str) -> InputRecord | None:
+    """As stored_input, when another input is at hand. Call it before that input has changed anything.
+
+    Raises:
+        NeedsThread: the stored input is long, and this is the event loop.
+    """
+    stored = stored_input(batch, owner, kind, waiting_id)
+    if stored is not None:
+        before_reading(batch.unit, stored)
+    return stored
 
 
 def look_up(batch: Batch, owner: str, kind: str, waiting_id: str) -> tuple[Stored, InputRecord | None]:

@@ -7,7 +7,8 @@ Rules:
   expired inputs, queued inputs, and results of an erasure. An order's row counts its waiting payments.
 - A step does a part of this work. The first step belongs to the input's batch, unless stored inputs have units of their
   own (`Unit.apart`).
-- A step ends before a long input. A step with this input alone then does it, in a thread (worker.engine.steps).
+- A step ends before a long input, and before one that meets a long one. A step with this input alone then does it, in
+  a thread (worker.engine.steps).
 - While the work is unfinished, further inputs of the customer queue behind it. This keeps the order of their logs.
 - The unit's `carried` holds the owners with unfinished work. After a rebalance the sweep or the owner's next input finds
   them again. A row of `waiting` marks an unfinished erasure, because such a customer may have no other waiting row.
@@ -26,6 +27,7 @@ from agents.parking.bounds import Bounds
 from tables import command_results, waiting, waiting_index
 from worker.domain.rejections import DeadLettered, DeadLetterReason
 from worker.domain.state import CustomerRow
+from worker.engine.aside import NeedsThread
 from worker.engine.unit import InputRecord, Stored
 
 
@@ -33,12 +35,12 @@ class _Step:
     """What is left of the bounds of one step.
 
     alone: whether it does at most one input, which may be long.
-    before_long: whether it has ended before a long input.
+    before_long: whether it has ended before a long input, or before one that meets a long one.
     """
 
     def __init__(self, bounds: Bounds, *, alone: bool = False) -> None:
         self.before_long = False
-        self._alone = alone
+        self.alone = alone
         self._until = time.monotonic() + bounds.step_s
         self._left = 1 if alone else bounds.step_inputs
         self._most_bytes = bounds.step_bytes
@@ -47,7 +49,7 @@ class _Step:
 
     def admits(self, source: InputRecord) -> bool:
         """Whether the step does this input. If not, the step is over."""
-        if source.is_long and not self._alone:
+        if source.is_long and not self.alone:
             self.before_long = True
             return False
         self._begun = True
@@ -78,7 +80,7 @@ def first_steps(batch: Batch) -> None:
 def step(batch: Batch, *, alone: bool = False) -> bool:
     """Do a step for the owners whose last step is the longest ago. alone: for one owner, with one input.
 
-    Returns whether the step has ended before a long input. The owner of that input then comes first.
+    Returns whether the step has ended before an input for the thread. The owner of that input then comes first.
     """
     step = _Step(batch.bounds, alone=alone)
     for _ in range(1 if alone else min(len(batch.more), batch.bounds.step_owners)):
@@ -302,7 +304,6 @@ def _next_queued(batch: Batch, customer_id: str, row: CustomerRow, step: _Step) 
         raise ValueError(f"the queue of {customer_id} has a gap")
     if not step.admits(source):
         return
-    _leave_queue(batch, customer_id, row, _head(row))
     batch.follow(source)
     try:
         if source.topic == batch.routing.commands:
@@ -311,3 +312,10 @@ def _next_queued(batch: Batch, customer_id: str, row: CustomerRow, step: _Step) 
             purchases.handle_queued(batch, row, source, customer_id)
     except DeadLettered as error:
         batch.dead_letter(source, error)
+    except NeedsThread:
+        batch.unfollow()
+        if step.alone:
+            raise
+        step.before_long = True
+        return
+    _leave_queue(batch, customer_id, row, _head(row))

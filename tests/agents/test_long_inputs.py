@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from agents import commands, letters, order_index, purchases
-from tables import waiting_index
+from agents import commands
 from tests.agents.owned import Owned
+from tests.agents.readings import LONG_BYTES, Readings
 from tests.agents.world import PARTITIONS
 from tests.simulation.traffic import Traffic
 from tests.verify.observed import Observed
@@ -18,38 +18,10 @@ from worker.wire.cloudevents import Headers
 from worker.wire.commands import ReceivedCommand, decode_command
 from worker.wire.type_aliases import TypeAliases
 
-LONG_BYTES = 2_000
 DAY_S = 86_400.0
 NOTE = "x" * LONG_BYTES
 CARD = f"4111111111111111 {NOTE}"
 Turn = Callable[[Owned], None]
-
-
-class Readings:
-    """Counts how often a long value was read on the thread of the event loop, and on others."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.on_the_loop = self.beside_it = 0
-        self._loop = threading.get_ident()
-        for module in (commands, purchases, order_index, waiting_index, letters):
-            for name in (
-                "decode_command",
-                "decode_order",
-                "decode_payment",
-                "decode_return",
-                "value_contains_card_number",
-            ):
-                if hasattr(module, name):
-                    monkeypatch.setattr(module, name, self._counting(getattr(module, name)))
-
-    def _counting(self, read: Callable[..., object]) -> Callable[..., object]:
-        def count(value: bytes, *more: object, **named: object) -> object:
-            if len(value) >= LONG_BYTES:
-                self.on_the_loop += threading.get_ident() == self._loop
-                self.beside_it += threading.get_ident() != self._loop
-            return read(value, *more, **named)
-
-        return count
 
 
 def directly(world: Owned) -> None:

@@ -199,6 +199,7 @@ class World:
             self.go_on(partition)
         records = self._take(partition)
         unit = Unit(partition, self.stores[partition], {MORE: self.more[partition]})
+        unit.in_thread = True  # a world has no event loop to hold
         work = self._process(unit)
         for fails, group in groupby(records, self.fails):
             together = list(group)
@@ -222,6 +223,7 @@ class World:
     def go_on(self, partition: int) -> None:
         """A step of what former inputs left to do."""
         unit = Unit(partition, self.stores[partition], {MORE: self.more[partition]})
+        unit.in_thread = True
         work = self._process(unit)
         if work.go_on():
             work.go_on(alone=True)

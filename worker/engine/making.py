@@ -4,6 +4,7 @@ Rules:
 - It takes at least one record. So a slow or large record still makes progress, in a batch of its own.
 - Between two slices it yields to the event loop.
 - A long record is a slice of its own, which a thread processes (worker.engine.aside).
+- A slice ends before a short record that meets a long stored input. The thread processes the slice that begins with it.
 """
 
 import asyncio
@@ -31,6 +32,9 @@ class Work(Protocol):
 
         Returns:
             How many records were processed.
+
+        Raises:
+            NeedsThread: the first record meets a long stored input. It has changed nothing (worker.engine.aside).
         """
 
     def fail(self, record: InputRecord, detail: str, *, bare: bool) -> None:
@@ -40,6 +44,9 @@ class Work(Protocol):
             record: the record.
             detail: the failure.
             bare: whether to leave out everything that the record holds.
+
+        Raises:
+            NeedsThread: as `take`.
         """
 
     def go_on(self, *, alone: bool = False) -> bool:
@@ -51,7 +58,10 @@ class Work(Protocol):
             alone: whether to process one stored input at most, which may be long.
 
         Returns:
-            Whether a long input comes next. The step has ended before it.
+            Whether a long input comes next, or one that meets a long one. The step has ended before it.
+
+        Raises:
+            NeedsThread: the one stored input meets a long one. It has changed nothing.
         """
 
     def next_stored(self) -> Stored | None:

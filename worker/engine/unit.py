@@ -231,6 +231,7 @@ class Unit:
         self.apart = (
             False  # whether each stored input has a unit of its own, and a record only begins its steps
         )
+        self.in_thread = False  # whether its inputs are processed in the thread (worker.engine.aside)
         self._store = store
         self._ahead: dict[Table, dict[bytes, bytes | None]] = {}
         self._bytes = 0
