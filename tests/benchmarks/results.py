@@ -22,11 +22,11 @@ class Figure(NamedTuple):
 
 
 FIGURES = (
-    Figure("orders/s", lambda run: run.orders_per_s, 0, "≥ 1.2"),
-    Figure("CPU s / 1,000", lambda run: run.cpu_per_1000, 4, "≤ 0.5"),
+    Figure("orders/s", lambda run: run.orders_per_s, 0, "≥ 1.0"),
+    Figure("CPU s / 1,000", lambda run: run.cpu_per_1000, 4, "≤ 0.6"),
     Figure("with start-up", lambda run: run.cpu_per_1000_whole, 4),
     Figure("broker CPU", lambda run: run.broker_cpu_per_1000, 4),
-    Figure("peak MB", lambda run: run.peak_mb, 0, "≤ 0.5"),
+    Figure("peak MB", lambda run: run.peak_mb, 0, "≤ 0.4"),
     Figure("first output, s", lambda run: run.first_output_s, 1),
 )
 
