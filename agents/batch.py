@@ -167,7 +167,7 @@ class Batch:
         if old_days := take_old_days(customer, events):
             day_totals.add(self.unit, customer.id, old_days)
         if events and isinstance(events[0], CustomerSpendingUpdated):
-            self.remember_rules(events[0].rules_version)
+            self._remember_rules(events[0].rules_version)
         actor = None if command is None else command.actor
         encoded = encode_events(customer.id, key, causation, correlation, before, self._time, events, actor)
         record_key = self.routing.home(customer.id)[1]
@@ -190,7 +190,7 @@ class Batch:
         self.customers.changed(customer_id, row)
         if counted.new_day and (old_days := leaving(customer)):
             day_totals.add(self.unit, customer_id, old_days)
-        self.remember_rules(counted.rules_version)
+        self._remember_rules(counted.rules_version)
         earns = counted.points > 0
         texts = None
         if native.chosen is not None:
@@ -206,8 +206,7 @@ class Batch:
         for name, value in events:
             self._events.append(Outgoing(record_key, value, self.routing.event_headers[name]))
 
-    def remember_rules(self, version: str) -> None:
-        """Note that an order has counted by this version of the rules."""
+    def _remember_rules(self, version: str) -> None:
         if not application.knows_rules(self.unit, version):
             rules = self.rules.named(version)
             if rules is not None:

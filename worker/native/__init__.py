@@ -59,7 +59,7 @@ Slot = tuple[str, str] | tuple[str, str, int]
 
 
 def text(make: Callable[..., str], names: Sequence[str], *slots: Slot) -> Text:
-    """A Text.
+    """Make a template, and the letters and places of its slots.
 
     Args:
         make: makes the template of the markers of its arguments. It may use an argument more than once.
