@@ -38,7 +38,7 @@ native-fuzz: $(VENV)/.installed-dev $(VENV)/.codecs ## a million damaged orders,
 native-sanitized: $(VENV)/.installed-dev ## the tests of the codecs in C, built with the sanitizers of gcc
 	CC=gcc LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
 	  TESTS_NATIVE_FLAGS="-DEXACT -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all" \
-	  $(BIN)/pytest --capture=no tests/native/test_same_bytes.py
+	  $(BIN)/pytest --capture=no tests/native/test_same_bytes.py tests/native/test_counting.py
 
 clean: ## remove the environment and what tools left; data stays in .data
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -61,7 +61,7 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 	@touch $@
 
 # Compiles what pip has not compiled already, and says what the worker will use. Without a C compiler nothing is missing.
-$(VENV)/.codecs: worker/native/compiled.c worker/native/build.py $(VENV)/.installed
+$(VENV)/.codecs: worker/native/compiled.c worker/native/counting.h worker/native/build.py $(VENV)/.installed
 	@$(BIN)/python -m worker.native || true
 	@touch $@
 

@@ -10,36 +10,22 @@ from agents.parking.bounds import BOUNDS, Bounds
 from agents.routing import Routing
 from tables import application, day_totals, ledger
 from tables.customers import CustomerRows
-from worker import native
 from worker.domain import tracking
 from worker.domain.events import CustomerSpendingUpdated, Event
 from worker.domain.evolve import apply
-from worker.domain.ids import NAMESPACE
 from worker.domain.ledger import ledger_lines
 from worker.domain.messages import Command
 from worker.domain.rejections import DeadLettered
 from worker.domain.rules import RuleBook
-from worker.domain.spending import leaving, take_old_days
-from worker.domain.state import ORDER, Customer, CustomerRow
-from worker.domain.usual import Counted
+from worker.domain.spending import take_old_days
+from worker.domain.state import Customer, CustomerRow
 from worker.engine.unit import MORE, POSITIONS, Headers, InputRecord, Outgoing, Unit
 from worker.membership import claim_of
 from worker.observability.spans import Begin, End
 from worker.observability.tracing import TRACEPARENT, traceparent_of
 from worker.wire.events import encode_events
-from worker.wire.money import DIGITS
 from worker.wire.results import CommandResult, encode_result
 from worker.wire.times import format_time
-from worker.wire.usual_events import NAMES, event_texts, usual_events
-
-
-def _usual_texts(earns: bool) -> native.Texts:
-    ids, events = event_texts(earns)
-    return NAMESPACE.bytes, ids, (*ledger.usual_texts(earns), *events)
-
-
-_USUAL = {earns: _usual_texts(earns) for earns in (False, True)}
-"""The templates of all rows and events of a usual order, by whether it earns points."""
 
 
 class Batch:
@@ -74,10 +60,11 @@ class Batch:
         self.trace: bytes | None = None  # the traceparent of the current input
         self.begun: list[str] = []  # the owners for whom the current input left work (agents.parking.release)
         self.span_ends: list[End] = []  # called after the commit: they end spans and write log lines
+        self.facts: object = None  # of agents.usual_orders, once a usual order has counted
         self._begin_span = begin_span
         self._claims_position: int | None = None
-        self._time = format_time(now)
-        self._events = unit.out(routing.events, unit.partition)
+        self.time = format_time(now)
+        self.events = unit.out(routing.events, unit.partition)
 
     @property
     def claims_position(self) -> int:
@@ -167,50 +154,23 @@ class Batch:
         if old_days := take_old_days(customer, events):
             day_totals.add(self.unit, customer.id, old_days)
         if events and isinstance(events[0], CustomerSpendingUpdated):
-            self._remember_rules(events[0].rules_version)
+            self.remember_rules(events[0].rules_version)
         actor = None if command is None else command.actor
-        encoded = encode_events(customer.id, key, causation, correlation, before, self._time, events, actor)
+        encoded = encode_events(customer.id, key, causation, correlation, before, self.time, events, actor)
         record_key = self.routing.home(customer.id)[1]
         for name, value in encoded:
             headers = self.routing.event_headers[name]
             if self.trace is not None:
                 headers = [*headers, *self.trace_headers()]
-            self._events.append(Outgoing(record_key, value, headers))
+            self.events.append(Outgoing(record_key, value, headers))
 
-    def publish_usual(self, row: CustomerRow, customer: Customer, counted: Counted, line_key: bytes) -> None:
-        """Write and publish what a usual order did. It is `publish` for an order that has been applied.
-
-        Args:
-            row: the customer's row.
-            customer: the customer after the order.
-            counted: what the order did.
-            line_key: the key of its ledger line.
-        """
-        customer_id = counted.customer_id
-        self.customers.changed(customer_id, row)
-        if counted.new_day and (old_days := leaving(customer)):
-            day_totals.add(self.unit, customer_id, old_days)
-        self._remember_rules(counted.rules_version)
-        earns = counted.points > 0
-        texts = None
-        if native.chosen is not None:
-            texts = native.chosen.texts(_USUAL[earns], DIGITS[counted.currency], self._time, counted)
-        if texts is None:
-            ledger.put(self.unit, customer_id, ORDER, counted.order_id, ledger.usual_line(counted))
-            events = usual_events(counted, self._time)
-        else:
-            line, moment, amount, version, *values = texts
-            ledger.put_usual(self.unit, line_key, line, moment, amount, version)
-            events = list(zip(NAMES[earns], values, strict=True))
-        record_key = self.routing.home(customer_id)[1]
-        for name, value in events:
-            self._events.append(Outgoing(record_key, value, self.routing.event_headers[name]))
-
-    def _remember_rules(self, version: str) -> None:
+    def remember_rules(self, version: str) -> None:
+        """Store the claim of a version by which an order counts, if it is not stored."""
         if not application.knows_rules(self.unit, version):
             rules = self.rules.named(version)
             if rules is not None:
                 application.remember_rules(self.unit, version, claim_of(rules))
+                self.facts = None
 
     def answer(self, result: CommandResult) -> None:
         """Publish a command's result to customer.command-results."""

@@ -129,10 +129,16 @@ class Dispatch:
         It ends before a record that needs the thread. If that is the first one, it raises NeedsThread.
         """
         batch, handlers, unit, clock = self._batch, self._handlers, self._batch.unit, time.monotonic
+        records = list(records)
+        orders = read_ahead(batch, records)
         taken = 0
-        for record, ahead in zip(records, read_ahead(batch, records), strict=True):
+        while taken < len(records):
             if taken and clock() >= until:
                 break
+            record, ahead = records[taken], orders[taken]
+            if ahead is not None and (run := usual_orders.take_run(batch, records, orders, taken)):
+                taken += run
+                continue
             taken += 1
             unit.at = record
             if record.large is not None and self._refuse(record):

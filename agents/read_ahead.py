@@ -7,8 +7,7 @@ Rules:
   the batch's changes.
 """
 
-from collections.abc import Iterable, Sequence
-from itertools import repeat
+from collections.abc import Sequence
 
 from agents.batch import Batch
 from tables.ledger import LEDGER, key_of
@@ -25,7 +24,7 @@ Ahead = tuple[OrderCompleted, bytes]
 """An order, and the key of its ledger line."""
 
 
-def read_ahead(batch: Batch, records: Sequence[InputRecord]) -> Iterable[Ahead | None]:
+def read_ahead(batch: Batch, records: Sequence[InputRecord]) -> list[Ahead | None]:
     """The order of each record that is a usual one; None for any other record."""
     topic = batch.routing.orders
     places, values = [], []
@@ -34,6 +33,7 @@ def read_ahead(batch: Batch, records: Sequence[InputRecord]) -> Iterable[Ahead |
         if (
             record.topic == topic
             and value is not None
+            and record.large is None
             and not record.headers
             and record.timestamp >= 0
             and len(value) <= _MOST_BYTES
@@ -41,7 +41,7 @@ def read_ahead(batch: Batch, records: Sequence[InputRecord]) -> Iterable[Ahead |
             places.append(place)
             values.append(value)
     if len(values) < _FEWEST:
-        return repeat(None, len(records))
+        return [None] * len(records)
     batch.unit.at = records[places[0]]
     read: list[Ahead | None] = [None] * len(records)
     for place, order in zip(places, decode_orders(values), strict=True):
@@ -54,5 +54,8 @@ def read_ahead(batch: Batch, records: Sequence[InputRecord]) -> Iterable[Ahead |
 def look_up(batch: Batch, orders: Sequence[Ahead]) -> None:
     """Read the rows of the orders that the batch has not read yet: their customers and their ledger lines."""
     if orders:
-        batch.customers.read_ahead({order.customer_id for order, _ in orders})
+        customer_ids = {order.customer_id for order, _ in orders}
+        batch.customers.read_ahead(customer_ids)
+        for customer_id in customer_ids:
+            batch.routing.home(customer_id)  # it is cached
         batch.unit.read_ahead(LEDGER, [key for _, key in orders])

@@ -21,6 +21,7 @@ class Routing:
         event_headers: type of a published event → the headers of its record.
         type_aliases: other CloudEvents types of inputs → the contract's types.
         order_index: the topic of the payment join; None without PAYMENT_JOIN.
+        homes: keys whose partition is known, with the partition and the key's bytes.
         prompt: the topics of the priority lane (worker.engine.partition), because somebody waits for their results.
     """
 
@@ -42,7 +43,7 @@ class Routing:
         self.order_index = catalogue.order_index.name if catalogue.payment_join else None
         self.prompt = (self.commands, self.email_claims, self.inbox)
         self._partitions = partitions
-        self._homes: dict[str, tuple[int, bytes]] = {}
+        self.homes: dict[str, tuple[int, bytes]] = {}
 
     def limit_of(self, topic: str) -> int:
         """The largest record batch, in bytes, of a topic that holds unchanged inputs."""
@@ -50,11 +51,11 @@ class Routing:
 
     def home(self, key: str) -> tuple[int, bytes]:
         """The key's partition by Kafka's default partitioner, and its bytes. Both are cached."""
-        found = self._homes.get(key)
+        found = self.homes.get(key)
         if found is None:
-            if len(self._homes) >= _MAX_CACHED_HOMES:
-                self._homes.clear()
-            found = self._homes[key] = (self.partition_of(key), key.encode())
+            if len(self.homes) >= _MAX_CACHED_HOMES:
+                self.homes.clear()
+            found = self.homes[key] = (self.partition_of(key), key.encode())
         return found
 
     def partition_of(self, key: str) -> int:

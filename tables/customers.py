@@ -14,6 +14,7 @@ from worker.engine.unit import Table, Unit
 CUSTOMERS = Table("customers", b"C")
 
 _CACHE_BYTES = 2 << 20  # decoded rows per partition, counted as JSON; in memory they take twice as much
+_DECODED_AHEAD_BYTES = 8 << 10  # at most, of a row; so a slice has a bound
 _ROW_BYTES = 300  # added per row, so that empty rows count, too
 
 _encode = msgspec.json.Encoder().encode
@@ -98,18 +99,22 @@ class CustomerRows:
     """The rows of one batch: decoded once, shared by all its inputs, and written once when the batch ends.
 
     Rows stay decoded for later batches, up to a bound, because a customer who orders often orders again.
+
+    Attributes:
+        decoded: all rows that are decoded, by customerId.
+        to_write: those that the batch has changed.
     """
 
     def __init__(self, unit: Unit) -> None:
         self._unit = unit
         self._cache: _RowCache = unit.carried.setdefault(CUSTOMERS.name, _RowCache())
         self._cache.shrink()
-        self._rows: OrderedDict[str, CustomerRow] = self._cache.rows
-        self._changed: dict[str, CustomerRow] = {}
+        self.decoded: OrderedDict[str, CustomerRow] = self._cache.rows
+        self.to_write: dict[str, CustomerRow] = {}
 
     def row(self, customer_id: str) -> CustomerRow:
         """The row; an empty row for an unknown customer."""
-        row = self._rows.get(customer_id)
+        row = self.decoded.get(customer_id)
         if row is None:
             raw = self._unit.get(CUSTOMERS, customer_id.encode())
             row = CustomerRow() if raw is None else decode(raw)
@@ -117,20 +122,26 @@ class CustomerRows:
         return row
 
     def read_ahead(self, customer_ids: Collection[str]) -> None:
-        """Look up together the rows of these customers that are not decoded."""
-        missing = [customer_id.encode() for customer_id in customer_ids if customer_id not in self._rows]
-        if missing:
-            self._unit.read_ahead(CUSTOMERS, missing)
+        """Look up together the rows of these customers that are not decoded. Decode those that are not long."""
+        missing = [customer_id for customer_id in customer_ids if customer_id not in self.decoded]
+        if not missing:
+            return
+        keys = [customer_id.encode() for customer_id in missing]
+        self._unit.read_ahead(CUSTOMERS, keys)
+        found = self._unit.looked_up(CUSTOMERS)
+        for customer_id, key in zip(missing, keys, strict=True):
+            if len(found[key] or b"") <= _DECODED_AHEAD_BYTES:
+                self.row(customer_id)
 
     def changed(self, customer_id: str, row: CustomerRow) -> None:
         """Note that the row was changed in place."""
-        self._changed[customer_id] = row
+        self.to_write[customer_id] = row
 
     def flush(self) -> list[str]:
         """Write every changed row once; an empty row is deleted. Returns the customerIds."""
         empty = CustomerRow()
-        for customer_id, row in self._changed.items():
+        for customer_id, row in self.to_write.items():
             value = None if row == empty else _encode(row)
             self._cache.put(customer_id, row, len(value or b""))
             self._unit.put(CUSTOMERS, customer_id.encode(), value)
-        return list(self._changed)
+        return list(self.to_write)

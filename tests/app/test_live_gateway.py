@@ -62,7 +62,7 @@ def test_what_clients_ask_for_does_not_fill_the_cache_of_the_streams_keys():
         assert (
             away.value.partition == gateway.partition_of(f"c{number}") == routing.partition_of(f"c{number}")
         )
-    assert routing._homes == {}
+    assert routing.homes == {}
     assert routing.home("c1") == (gateway.partition_of("c1"), b"c1")
 
 

@@ -23,7 +23,6 @@ import typer
 import agents.purchases
 import agents.read_ahead
 import agents.usual_orders
-from agents.batch import Batch
 from agents.processor import Processor
 from agents.routing import Routing
 from tables.customers import CUSTOMERS, CustomerRows
@@ -48,7 +47,8 @@ PARTS: Mapping[str, tuple[Any, str]] = {
     "read the order": (agents.read_ahead, "decode_orders"),
     "look up its rows": (agents.read_ahead, "look_up"),
     "count a usual order": (agents.usual_orders, "count_usual"),
-    "its rows and events": (Batch, "publish_usual"),
+    "its rows and events": (agents.usual_orders, "publish"),
+    "runs of usual orders, in C": (agents.usual_orders, "take_run"),
     "any other order": (agents.purchases, "receive"),
 }
 

@@ -7,24 +7,29 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from aiokafka.record.util import calc_crc32c
 from hypothesis import strategies as st
 
+from agents import usual_orders
 from agents.batch import Batch
 from agents.routing import Routing
-from tables.ledger import key_of
+from tables.ledger import LEDGER, key_of
 from tests.native.libraries import using
 from tests.wire import samples
 from worker import native
+from worker.domain.days import Days
+from worker.domain.messages import OrderCompleted
 from worker.domain.rejections import DeadLettered
 from worker.domain.rules import DEFAULT_RULES, RuleBook
+from worker.domain.spending import DAY_MS
 from worker.domain.state import ORDER as ORDER_KIND
-from worker.domain.state import Customer, CustomerRow
+from worker.domain.state import Customer, CustomerRow, Spending
 from worker.domain.usual import Counted
 from worker.domain.values import MembershipLevel
 from worker.engine.patches.builders import BatchBuilder
 from worker.engine.store import MemoryStore
-from worker.engine.unit import Columns, Outgoing, Unit
+from worker.engine.unit import Columns, InputRecord, Outgoing, Unit
 from worker.kafka.topics import Catalogue
 from worker.wire.inputs import decode_order, decode_orders
 
@@ -63,6 +68,8 @@ _odd = st.sampled_from(
 )
 texts = st.one_of(st.uuids().map(str), _odd, _anything, st.lists(_odd, max_size=4).map("".join))
 
+ids = texts.map(lambda text: text.replace("\0", ""))  # an id has no control character
+
 _odd_bytes = st.sampled_from([b"", b"\0", b"\xff\xfe", b"x" * 63, b"x" * 64, b"x" * 8_191, b"x" * 8_192])
 values = st.one_of(st.none(), st.binary(max_size=80), _odd_bytes)
 _names = st.one_of(st.sampled_from(["content-type", "event-type", "ce_type"]), texts, st.just("\udcff"))
@@ -92,9 +99,8 @@ currencies = st.one_of(
 def counted(draw: st.DrawFn) -> Counted:
     """What usual orders did, with odd texts and numbers."""
     figures = draw(st.lists(amounts, min_size=11, max_size=11))
-    ids = [draw(texts).replace("\0", "") for _ in range(4)]  # an id has no control character
     fields: Any = (
-        *ids,
+        *(draw(ids) for _ in range(4)),
         figures[0],
         draw(st.sampled_from(["USD", "EUR", "JPY", "KWD", "CLF"])),
         *figures[1:3],
@@ -115,8 +121,69 @@ def written(counted: Counted) -> Any:
     batch = Batch(unit, Routing(Catalogue(partitions=4), 4), RuleBook((DEFAULT_RULES,)), NOW)
     customer = Customer(id=counted.customer_id, name="", email="")
     line_key = key_of(counted.customer_id, ORDER_KIND, counted.order_id)
-    batch.publish_usual(CustomerRow(customer), customer, counted, line_key)
+    usual_orders.publish(batch, CustomerRow(customer), customer, counted, line_key)
     return unit.changes, unit.derived, unit.outbox
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> tuple[list[Customer], list[OrderCompleted]]:
+    """Customers with usual and odd figures, and orders with usual and odd texts."""
+    figure = st.one_of(st.integers(0, 1_000), amounts.map(abs))  # no figure is negative
+    customers = []
+    for name in draw(st.lists(ids, min_size=1, max_size=3, unique=True)):
+        total, annual, points, debt, lifetime, count, sequence, version = (draw(figure) for _ in range(8))
+        day = draw(st.sampled_from([20_000, 19_999, 19_000]))
+        spending = Spending(total, annual, day, Days.of({day - 3: 5, day: 7}), draw(figure))
+        if draw(st.booleans()):
+            spending.days.mark(day - 364)
+        customer = Customer(
+            id=name,
+            name="",
+            email="",
+            level=draw(st.sampled_from(MembershipLevel)),
+            points=points,
+            debt=debt,
+            lifetime_earned=lifetime,
+            spending={draw(st.sampled_from(["USD", "USD", "EUR"])): spending},
+            order_count=count,
+            last_order_at=day * DAY_MS,
+            sequence=sequence,
+            version=version,
+            tracked=draw(st.booleans()) or draw(st.booleans()),
+        )
+        customers.append(customer)
+    orders = []
+    for n in range(draw(st.integers(1, 12))):
+        order_id = draw(st.one_of(st.just(f"o-{n}"), ids))
+        at = draw(st.sampled_from([20_000, 20_001, 20_000, 2**40])) * DAY_MS + n
+        name = draw(st.sampled_from(customers)).id
+        amount = draw(st.one_of(st.integers(0, 20_000), amounts.map(abs)))
+        orders.append(OrderCompleted(draw(texts), order_id, name, amount, "USD", at, draw(st.none() | texts)))
+    return customers, orders
+
+
+def counted_in_runs(customers: list[Customer], orders: list[OrderCompleted]) -> Any:
+    """What a batch of these orders does that are usual ones. The others do nothing."""
+    unit, routing = Unit(0, MemoryStore(), {}), Routing(Catalogue(partitions=1), 1)
+    batch = Batch(unit, routing, RuleBook((DEFAULT_RULES,)), NOW)
+    for customer in customers:
+        batch.customers.decoded[customer.id] = CustomerRow(
+            msgspec.convert(msgspec.to_builtins(customer), Customer)
+        )
+    ahead = [(order, key_of(order.customer_id, ORDER_KIND, order.order_id)) for order in orders]
+    records = [
+        InputRecord(routing.orders, 0, n, order.occurred_at, routing.home(order.customer_id)[1], b"", ())
+        for n, order in enumerate(orders)
+    ]
+    unit.read_ahead(LEDGER, [key for _, key in ahead])
+    at = 0
+    while at < len(orders):
+        run = usual_orders.take_run(batch, records, [*ahead], at)
+        if not run:
+            usual_orders.take(batch, records[at], *ahead[at])
+        at += run or 1
+    batch.customers.flush()
+    return unit.changes, unit.derived, unit.outbox, unit.size()
 
 
 ORDER: dict[str, Any] = {**samples.ORDER, "correlationId": "k-1"}
@@ -227,6 +294,7 @@ COMPARED: dict[str, tuple[st.SearchStrategy[Any], Compared]] = {
         lambda codecs, drawn: outcome(codecs, batches, *drawn),
     ),
     "usual orders": (counted(), lambda codecs, drawn: outcome(codecs, written, drawn)),
+    "runs of usual orders": (runs(), lambda codecs, drawn: outcome(codecs, counted_in_runs, *drawn)),
     "orders": (orders(), lambda codecs, drawn: outcome(codecs, read, drawn)),
     "checksums": (
         st.tuples(st.binary(max_size=200), st.integers(-2, 210)),

@@ -89,7 +89,7 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-SOURCES = {"README.md", "__init__.py", "__main__.py", "build.py", "compiled.c"}
+SOURCES = {"README.md", "__init__.py", "__main__.py", "build.py", "compiled.c", "counting.h"}
 
 
 @pytest.mark.parametrize("environment", [{"CC": "/nowhere/cc"}, {SWITCH: "off"}], ids=["no compiler", "off"])

@@ -93,7 +93,7 @@ def count_usual(customer: Customer, order: OrderCompleted, rules: RuleSet, at: i
     customer.sequence += 2 if points else 1
     customer.updated_at = at
     spending.total, spending.annual = total, annual
-    _add_day(spending, day, amount)
+    add_day(spending, day, amount)
     return Counted(
         customer.id,
         order.order_id,
@@ -117,6 +117,14 @@ def count_usual(customer: Customer, order: OrderCompleted, rules: RuleSet, at: i
     )
 
 
+def next_levels(rules: RuleSet) -> tuple[int | None, ...]:
+    """For each level by its rank, the least total with which a customer rises higher; None at the top. Minor units."""
+    return tuple(
+        min((total for total, level in rules.levels if RANK[level] > rank), default=None)
+        for rank in RANK.values()
+    )
+
+
 def _moves_level_or_vip(customer: Customer, total: int, annual: int, rules: RuleSet) -> bool:
     level, filled = customer.level, customer.filled
     is_platinum = level is MembershipLevel.PLATINUM
@@ -127,7 +135,8 @@ def _moves_level_or_vip(customer: Customer, total: int, annual: int, rules: Rule
     return is_platinum and (customer.vip_since is None or filled.at < customer.vip_since)
 
 
-def _add_day(spending: Spending, day: int, amount: int) -> None:
+def add_day(spending: Spending, day: int, amount: int) -> None:
+    """Add the latest order to its day, and let the year end on this day."""
     days = spending.days
     if day == days.last:
         days.amount += amount

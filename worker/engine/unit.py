@@ -222,7 +222,7 @@ class Unit:
         self.carried = {} if carried is None else carried
         self.changes: dict[Table, dict[bytes, bytes | None]] = {}
         self.derived: dict[Table, dict[bytes, bytes | None]] = {}
-        self._fresh: list[tuple[Table, bytes]] = []  # rows of indexes that are not in _by_id yet
+        self._fresh: dict[Table, list[bytes]] = {}  # rows of indexes that are not in _by_id yet
         self._by_id: dict[tuple[Table, bytes], dict[bytes, None]] = {}
         self.outbox: dict[tuple[str, int], list[Outgoing]] = {}
         self.at: InputRecord | Stored | None = (
@@ -269,7 +269,22 @@ class Unit:
         if rows is None:
             rows = self.derived[index] = {}
         rows[key] = value
-        self._fresh.append((index, key))
+        self.fresh(index).append(key)
+
+    def fresh(self, index: Table) -> list[bytes]:
+        """The keys that were set since `before` last looked. Whoever sets rows of `derived` appends their keys."""
+        keys = self._fresh.get(index)
+        if keys is None:
+            keys = self._fresh[index] = []
+        return keys
+
+    def looked_up(self, table: Table) -> dict[bytes, bytes | None]:
+        """The committed rows that `read_ahead` has read last."""
+        return self._ahead[table]
+
+    def weigh(self, size: int) -> None:
+        """Count bytes of rows that were put into `changes` without `put`."""
+        self._bytes += size
 
     def scan(self, table: Table, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Rows whose key starts with prefix, with this batch's changes, in no particular order."""
@@ -301,9 +316,10 @@ class Unit:
 
     def _derived_of(self, index: Table, prefix: bytes) -> Iterable[bytes]:
         """Keys that this batch has set in an index, for the id with which the prefix begins."""
-        for table, key in self._fresh:
-            self._by_id.setdefault((table, key.partition(b"\0")[0]), {})[key] = None
-        self._fresh.clear()
+        fresh = self.fresh(index)
+        for key in fresh:
+            self._by_id.setdefault((index, key.partition(b"\0")[0]), {})[key] = None
+        fresh.clear()
         return self._by_id.get((index, prefix.partition(b"\0")[0]), ())
 
     def rows_to_write(self) -> dict[bytes, Changes]:

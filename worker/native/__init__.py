@@ -121,6 +121,31 @@ class Codecs(Protocol):
             ASCII, escapes, a field twice, and other spellings of times and amounts. It is so for what breaks the schema.
         """
 
+    def count_orders(
+        self,
+        facts: tuple[Any, ...],
+        looked_up: dict[bytes, bytes | None],
+        records: list[Any],
+        orders: list[Any],
+        start: int,
+    ) -> tuple[int, int]:
+        """Count usual orders that follow each other in the log, as agents.usual_orders.take does each of them.
+
+        Args:
+            facts: of the batch (agents.usual_orders.Facts). Its collections are changed.
+            looked_up: the committed ledger lines of all orders by their keys; None for a line that is not there.
+            records: the records of a slice.
+            orders: for each record its order and the key of its ledger line; or None, where the run ends.
+            start: the place of the first record.
+
+        Returns:
+            How many orders have counted, and the bytes of their ledger lines. It ends before an order that only the
+            Python form may take.
+
+        Raises:
+            ValueError: the arguments do not fit together.
+        """
+
     def record_set(
         self,
         keys: list[bytes | None],

@@ -20,6 +20,7 @@ from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
 SOURCE = FOLDER / "compiled.c"
+SOURCES = (SOURCE, FOLDER / "counting.h")
 LIBRARY = "compiled.abi3.so"
 """The name says that it uses the stable ABI. So it serves later versions of Python too."""
 
@@ -72,7 +73,7 @@ def build(folder: Path = FOLDER, more: Sequence[str] = ()) -> Path:
 
 def digest() -> str:
     """SHA-256 in hex of the source in C. It is compiled into the library."""
-    return hashlib.sha256(SOURCE.read_bytes()).hexdigest()
+    return hashlib.sha256(b"".join(source.read_bytes() for source in SOURCES)).hexdigest()
 
 
 def load(library: Path) -> Any:

@@ -2,7 +2,7 @@
  *
  * Rules:
  * - Each function has a Python form that gives the same bytes. worker/native/README.md names it.
- * - There is no business rule and no field name in here: templates and names come from Python.
+ * - Only counting.h knows a business rule. Elsewhere templates and names come from Python.
  * - What is unusual is left to the Python form: a function returns None, or stops before it.
  * - Bytes and texts may hold anything. Each write is preceded by `reserve` with the number of bytes.
  * - Python's stable ABI of 3.11 only, so that one library serves all later versions.
@@ -14,6 +14,7 @@
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000
 #include <Python.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -905,10 +906,13 @@ static PyObject *objects(PyObject *module, PyObject *args) {
     return found;
 }
 
+#include "counting.h"
+
 /* ---- The module ------------------------------------------------------------------------------------------------- */
 
 static int load(PyObject *module) {
     make_crc_table();
+    if (make_names()) return FAILED;
 #ifdef X86
     unsigned a, b, c, d; /* of cpuid's leaf 7; bit 29 of b is SHA */
     if (__builtin_cpu_supports("sse4.2")) crc_update = crc_sse42;
@@ -922,6 +926,7 @@ static PyMethodDef methods[] = {
     {"texts", texts, METH_VARARGS, texts_doc},
     {"record_set", record_set, METH_VARARGS, record_set_doc},
     {"objects", objects, METH_VARARGS, objects_doc},
+    {"count_orders", count_orders, METH_VARARGS, count_orders_doc},
     {"crc32c", crc32c, METH_VARARGS, crc32c_doc},
     {NULL, NULL, 0, NULL},
 };
