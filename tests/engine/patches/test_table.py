@@ -18,7 +18,7 @@ from aiokafka.errors import kafka_errors
 def state():
     return (
         aiohttp.web.RequestHandler.handle_error, aiohttp.web.Server.connection_made,
-        vars(aiokafka.consumer.consumer)["Fetcher"], vars(aiokafka.consumer.consumer)["AIOKafkaClient"],
+        vars(aiokafka.conn)["AIOKafkaConnection"], vars(aiokafka.consumer.consumer)["Fetcher"], vars(aiokafka.consumer.consumer)["AIOKafkaClient"],
         vars(aiokafka.producer.sender)["BACKOFF_OVERRIDE"], len(kafka_errors),
         vars(faust.assignor.partition_assignor)["CopartitionedAssignor"],
         len(email_validator.SPECIAL_USE_DOMAIN_NAMES),

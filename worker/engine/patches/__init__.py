@@ -10,7 +10,7 @@ Rules:
 from collections.abc import Callable
 from typing import Any
 
-from worker.engine.patches import builders, connections, emails, fetches, messages, producer
+from worker.engine.patches import builders, connections, emails, fetches, frames, messages, producer
 
 
 def install(answer: Callable[..., Any]) -> None:
@@ -37,5 +37,6 @@ def install_clients() -> None:
     connections.install()
     emails.install()
     fetches.install()
+    frames.install()
     messages.install()
     producer.install()

@@ -245,9 +245,9 @@ class Produce12(Request[_ProduceRequest]):
         self._topics = topics
 
     def build(self, request_struct_class: type[_ProduceRequest]) -> _ProduceRequest:
-        """The request of version 12, with a copy of the record batches."""
+        """The request of version 12."""
         topics = [
-            (topic, [(partition, bytes(records), _NO_TAGS) for partition, records in parts], _NO_TAGS)
+            (topic, [(partition, records, _NO_TAGS) for partition, records in parts], _NO_TAGS)
             for topic, parts in self._topics.items()
         ]
         return request_struct_class(*self._start, topics, _NO_TAGS)

@@ -20,6 +20,7 @@ CONNECTIONS = f"{_PACKAGE}/connections.py"
 CONSUMER = f"{_PACKAGE}/consumer.py"
 EMAILS = f"{_PACKAGE}/emails.py"
 FETCHES = f"{_PACKAGE}/fetches.py"
+FRAMES = f"{_PACKAGE}/frames.py"
 HTTP_SERVER = f"{_PACKAGE}/http_server.py"
 MESSAGES = f"{_PACKAGE}/messages.py"
 PROCESS = f"{_PACKAGE}/faust_worker.py"
@@ -132,8 +133,15 @@ PATCHES = (
         ("._proc_fetch_request", RELIED_ON, "59bf948fff47eed5", "It takes answers that leave partitions out.")),
     *_of("aiokafka.protocol.fetch:FetchRequest", SESSIONS,
         (".build", RELIED_ON, "952ef0f41192efc3", "It makes the request that a session narrows.")),
-    *_of("aiokafka.conn:AIOKafkaConnection", SESSIONS,
-        (".send", RELIED_ON, "5909ea32f4efca49", "It asks a request for its form of a version.")),
+    *_of("aiokafka.conn", FRAMES,
+        (":AIOKafkaConnection.send", EXTENDED, "5909ea32f4efca49", "A produce request is written in pieces, and a fetch is narrowed."),
+        (":create_conn", RELIED_ON, "673276cbddb4dc7c", "It makes connections of our class.")),
+    *_of("aiokafka.protocol.types", FRAMES,
+        (":Schema.encode", RELIED_ON, "0cf5f9852ba23fc4", "Its bytes are made in pieces."),
+        (":Array.encode", RELIED_ON, "26bc52f6c02ab6c3", "Its bytes are made in pieces."),
+        (":CompactArray.encode", RELIED_ON, "f763007f7c2fe6a3", "Its bytes are made in pieces."),
+        (":Bytes.encode", RELIED_ON, "ca5c8b815204d333", "Its bytes are made in pieces."),
+        (":CompactBytes.encode", RELIED_ON, "07efe8f189226a32", "Its bytes are made in pieces.")),
     *_of("aiokafka.producer.sender:Sender", PRODUCER,
         (".__init__", RELIED_ON, "dae60514401a3817", "Our sender is made with its arguments."),
         (".start", EXTENDED, "ef0a0cbbf1f69e7d", "The transaction version is decided first."),
