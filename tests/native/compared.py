@@ -79,8 +79,9 @@ limits = st.one_of(st.just(900_000), st.integers(0, 400), st.sampled_from([8_253
 
 @st.composite
 def columns(draw: st.DrawFn) -> Columns:
-    """Records, with headers or without."""
-    records = draw(st.lists(st.tuples(values, values, headers), max_size=12))
+    """Records, with headers or without. Some share a list of headers."""
+    shared = st.sampled_from(draw(st.lists(headers, min_size=1, max_size=6)))
+    records = draw(st.lists(st.tuples(values, values, st.one_of(shared, headers)), max_size=12))
     columns = Columns.of([Outgoing(*each) for each in records])
     return columns if draw(st.booleans()) else columns._replace(headers=[])
 

@@ -234,6 +234,14 @@ def test_a_name_that_is_not_utf8_begins_a_batch_of_its_own(codecs: Codecs):
     assert outcome(codecs, batches, records, 900_000, True) == outcome(None, batches, records, 900_000, True)
 
 
+@pytest.mark.parametrize("lists", [1, 2, 4, 5, 9])
+def test_lists_of_headers_that_records_share_are_not_mixed_up(codecs: Codecs, lists: int):
+    shared: list[Headers] = [[("name", b"%d" % number)] * number for number in range(lists)]
+    places = [*range(lists), *range(lists), 0, 0, lists - 1, *range(0, lists, 3)]
+    records = Columns([b"k"] * len(places), [b"v"] * len(places), [shared[place] for place in places])
+    assert outcome(codecs, batches, records, 900_000, True) == outcome(None, batches, records, 900_000, True)
+
+
 NO_RECORDS: Sequence[tuple[Any, Any, Any]] = [
     ("text", b"", []),
     (b"", 1, []),

@@ -545,15 +545,62 @@ static int put_headers(Out *out, PyObject *headers) {
     return DONE;
 }
 
-/* What follows a record's length. offset: its place in the batch. */
-static int put_record(Out *out, Py_ssize_t offset, PyObject *key, PyObject *value, PyObject *headers) {
-    if (reserve(out, 2 + VARINT_BYTES)) return FAILED;
+#define KNOWN_HEADERS 4
+
+/* Headers as bytes. Many records share a list of headers, so the lists that were written last are remembered. No Python
+ * code runs while a batch is written, so that a list stays as it is. */
+typedef struct {
+    PyObject *lists[KNOWN_HEADERS]; /* borrowed; NULL also stands for no headers */
+    Out bytes[KNOWN_HEADERS];       /* nothing if there is no list yet */
+    int next;
+} Headers;
+
+/* The bytes of headers. Returns as put_headers. */
+static int headers_bytes(Headers *known, PyObject *headers, Span *span) {
+    Out *bytes = NULL;
+    for (int i = 0; i < KNOWN_HEADERS && bytes == NULL; i++)
+        if (known->lists[i] == headers && known->bytes[i].used) bytes = &known->bytes[i];
+    if (bytes == NULL) {
+        bytes = &known->bytes[known->next];
+        known->lists[known->next] = headers;
+        known->next = (known->next + 1) % KNOWN_HEADERS;
+        bytes->used = 0;
+        int done = put_headers(bytes, headers);
+        if (done) return done;
+    }
+    *span = (Span){(char *)bytes->data, bytes->used, 0};
+    return DONE;
+}
+
+typedef struct {
+    Span key, value, headers;
+    int64_t key_length, value_length; /* -1 for None */
+} Record;
+
+/* Look at a record. UNUSUAL if only the Python form may take it. headers: NULL for none. */
+static int look_at(Record *record, PyObject *key, PyObject *value, PyObject *headers, Headers *known) {
+    int done = bytes_or_none(key, &record->key, &record->key_length);
+    if (!done) done = bytes_or_none(value, &record->value, &record->value_length);
+    return done ? done : headers_bytes(known, headers, &record->headers);
+}
+
+/* The bytes that follow a record's length. offset: its place in the batch. */
+static size_t record_bytes(const Record *record, Py_ssize_t offset) {
+    return 2 + varint_bytes(offset) + varint_bytes(record->key_length) + record->key.n +
+           varint_bytes(record->value_length) + record->value.n + record->headers.n;
+}
+
+/* There is room for it. */
+static void put_record(Out *out, const Record *record, Py_ssize_t offset) {
+    put_varint(out, (int64_t)record_bytes(record, offset));
     put_byte(out, 0);   /* attributes */
     put_varint(out, 0); /* all records have the timestamp of the batch */
     put_varint(out, offset);
-    int done = put_bytes_or_none(out, key);
-    if (!done) done = put_bytes_or_none(out, value);
-    return done ? done : put_headers(out, headers);
+    put_varint(out, record->key_length);
+    put(out, record->key.p, record->key.n);
+    put_varint(out, record->value_length);
+    put(out, record->value.p, record->value.n);
+    put(out, record->headers.p, record->headers.n);
 }
 
 PyDoc_STRVAR(record_set_doc, "record_set(keys, values, headers, start, limit) -> (records, end)");
@@ -562,7 +609,8 @@ PyDoc_STRVAR(record_set_doc, "record_set(keys, values, headers, start, limit) ->
 static PyObject *record_set(PyObject *module, PyObject *args) {
     PyObject *keys, *values, *headers, *built = NULL;
     Py_ssize_t start, limit;
-    Out batch = {0}, record = {0};
+    Out batch = {0};
+    Headers known = {0};
     int done = DONE;
     if (!PyArg_ParseTuple(args, "O!O!O!nn", &PyList_Type, &keys, &PyList_Type, &values, &PyList_Type, &headers, &start,
                           &limit))
@@ -574,15 +622,16 @@ static PyObject *record_set(PyObject *module, PyObject *args) {
     Py_ssize_t next = start;
     for (; !done && next < PyList_Size(keys); next++) {
         PyObject *key = PyList_GetItem(keys, next), *value = PyList_GetItem(values, next), *these = NULL;
-        record.used = 0;
+        Record record;
         done = key == NULL || value == NULL ? FAILED : DONE;
         if (!done && PyList_Size(headers)) {
             these = PyList_GetItem(headers, next);
             if (these == NULL) done = FAILED;
         }
-        if (!done) done = put_record(&record, next - start, key, value, these);
+        if (!done) done = look_at(&record, key, value, these, &known);
         if (done) break;
-        size_t whole = record.used + varint_bytes((int64_t)record.used);
+        size_t whole = record_bytes(&record, next - start);
+        whole += varint_bytes((int64_t)whole);
         if (next > start && batch.used + whole >= (size_t)limit) break; /* as aiokafka does */
         if (batch.used + whole > MOST_BYTES) {
             PyErr_SetString(PyExc_OverflowError, "a record batch is too long");
@@ -590,14 +639,12 @@ static PyObject *record_set(PyObject *module, PyObject *args) {
         } else {
             done = reserve(&batch, whole);
         }
-        if (done) break;
-        put_varint(&batch, (int64_t)record.used);
-        put(&batch, record.data, record.used);
+        if (!done) put_record(&batch, &record, next - start);
     }
     if (done != FAILED)
         built = Py_BuildValue("Nn", PyByteArray_FromStringAndSize((char *)batch.data, (Py_ssize_t)batch.used), next);
     PyMem_Free(batch.data);
-    PyMem_Free(record.data);
+    for (int i = 0; i < KNOWN_HEADERS; i++) PyMem_Free(known.bytes[i].data);
     return built;
 }
 
