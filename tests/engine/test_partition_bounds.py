@@ -240,6 +240,28 @@ def test_what_leaves_a_lane_does_not_weigh_any_more():
     assert [lane.bytes, load.bytes] == [0, 0]
 
 
+def test_records_weigh_the_same_each_time_that_they_leave_and_come_back():
+    load = Load()
+    lane = Lane(Pace(), load)
+    records = [
+        *orders(4, size=100),
+        input_record("order", 4, b"v" * 7, b"k" * 30, (("h", b"v" * 50), ("i", None))),
+    ]
+    sizes = [300, 300, 300, 300, 200 + 7 + 30 + 52]
+    lane.extend(records[:3])
+    lane.extend(records[3:])
+    assert lane.bytes == sum(sizes)
+    popped = lane.pop(0.0, 5)
+    lane.put_back(popped[4:])  # in two steps, as suspects go back before what a batch left
+    lane.put_back(popped[1:4])
+    assert lane.bytes == sum(sizes[1:])
+    assert lane.pop(0.0, 1) == records[1:2]
+    lane.put_back([])
+    assert lane.bytes == sum(sizes[2:])
+    assert lane.pop(0.0, 9) == records[2:]
+    assert [lane.bytes, load.bytes] == [0, 0]
+
+
 async def test_an_exit_names_the_record_at_hand(world, ends):
     world.poison = orders(9)[7]
     world.own().put("order", orders(9))

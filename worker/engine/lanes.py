@@ -59,14 +59,24 @@ class Lane:
     def __init__(self, pace: Pace, load: Load | None = None) -> None:
         self.records: deque[Any] = deque()
         self.bytes = 0
+        self._weights: deque[int] = deque()  # of the records, so that each is weighed once
+        self._popped: list[int] = []  # weights of what was popped last, and is not back
         self._pace = pace
         self._load = load or Load()
         self._opens = 0.0
 
     def extend(self, records: Sequence[InputRecord]) -> None:
         """Append records."""
+        weights = [
+            len(record.value or b"")
+            + len(record.key or b"")
+            + (_headers_bytes(record) if record.headers else 0)
+            + _RECORD_BYTES
+            for record in records
+        ]
         self.records.extend(records)
-        self._weigh(records, 1)
+        self._weights.extend(weights)
+        self._hold(sum(weights))
 
     def opens_in_s(self, now: float) -> float | None:
         """Seconds until the lane opens: 0 if it is open, None while it is empty.
@@ -94,18 +104,23 @@ class Lane:
         """Take the next records, `most` at most. Returns none while the lane is closed."""
         if self.opens_in_s(now) != 0.0:
             return []
-        popped = [self.records.popleft() for _ in range(min(len(self.records), most))]
-        self._weigh(popped, -1)
-        return popped
+        places = range(min(len(self.records), most))
+        self._popped = [self._weights.popleft() for _ in places]
+        self._hold(-sum(self._popped))
+        return [self.records.popleft() for _ in places]
 
     def put_back(self, records: Sequence[InputRecord]) -> None:
-        """Put records that were popped last back to the front."""
+        """Put records, the last ones of the last pop that are not back, to the front."""
         self.records.extendleft(reversed(records))
-        self._weigh(records, 1)
+        for _ in records:
+            weight = self._popped.pop()
+            self._weights.appendleft(weight)
+            self._hold(weight)
 
     def clear(self) -> None:
         """Drop everything."""
         self.records.clear()
+        self._weights.clear()
         self._load.bytes -= self.bytes
         self.bytes = 0
 
@@ -121,14 +136,10 @@ class Lane:
         busy = min(count / self._pace.busy_records, 1.0) if self.records else 0.0
         self._opens = started + self._pace.build_s * busy
 
-    def _weigh(self, records: Sequence[InputRecord], sign: int) -> None:
-        weight = sign * sum(map(_weight, records))
+    def _hold(self, weight: int) -> None:
         self.bytes += weight
         self._load.bytes += weight
 
 
-def _weight(record: InputRecord) -> int:
-    held = len(record.value or b"") + len(record.key or b"") + _RECORD_BYTES
-    if record.headers:
-        held += sum(len(name) + len(value or b"") for name, value in record.headers)
-    return held
+def _headers_bytes(record: InputRecord) -> int:
+    return sum(len(name) + len(value or b"") for name, value in record.headers)
