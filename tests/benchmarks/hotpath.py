@@ -60,7 +60,7 @@ class Bench:
         self._routing = Routing(Catalogue(partitions=PARTITIONS), PARTITIONS)
         self._process = Processor(self._routing, RuleBook((DEFAULT_RULES,)), lambda *_: None)
         stores = RocksStores(folder)
-        self._stores = [stores.open(number) for number in range(PARTITIONS)]
+        self.stores = [stores.open(number) for number in range(PARTITIONS)]
         self._carried: list[dict[str, Any]] = [{} for _ in range(PARTITIONS)]
         self._records: list[list[InputRecord]] = [[] for _ in range(PARTITIONS)]
         for number in range(workload.customers):
@@ -74,25 +74,31 @@ class Bench:
 
     def _register(self, name: str) -> None:
         number = self._routing.home(name)[0]
-        unit = Unit(number, self._stores[number])
+        unit = Unit(number, self.stores[number])
         rows = CustomerRows(unit)
         customer = Customer(
             id=name, name="Ada Archer", email=f"{name}@example.com", version=1, sequence=1, tracked=True
         )
         rows.changed(name, CustomerRow(customer=customer, email_claim=name))
         rows.flush()
-        self._stores[number].write({CUSTOMERS.mark: unit.changes[CUSTOMERS]}, {})
+        self.stores[number].write({CUSTOMERS.mark: unit.changes[CUSTOMERS]}, {})
 
     def run(self, part: Callable[[str, float], None]) -> None:
         """Process all orders. part: called with the name of each part of a batch and its seconds per order."""
+        for number, records in self.batches():
+            self.batch(number, records, part)
+
+    def batches(self) -> Iterator[tuple[int, list[InputRecord]]]:
+        """Partition and records of each batch, in turn."""
         longest = max(map(len, self._records))
         for start in range(0, longest, BATCH_RECORDS):
             for number, log in enumerate(self._records):
                 if start < len(log):
-                    self._batch(number, log[start : start + BATCH_RECORDS], part)
+                    yield number, log[start : start + BATCH_RECORDS]
 
-    def _batch(self, number: int, records: Sequence[InputRecord], part: Callable[[str, float], None]) -> None:
-        store: Store = self._stores[number]
+    def batch(self, number: int, records: Sequence[InputRecord], part: Callable[[str, float], None]) -> None:
+        """Process one batch. part: as in `run`."""
+        store: Store = self.stores[number]
         began = time.thread_time()
         unit = Unit(number, store, self._carried[number])
         work = self._process(unit)

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from tests.benchmarks import growth, peers, recovery, rewards, scale
-from tests.benchmarks.hotpath import PARTS, measure
+from tables.ledger import LEDGER, LEDGER_INDEX, LEDGER_VERSIONS, decode
+from tests.benchmarks import growth, index_cost, peers, recovery, rewards, scale
+from tests.benchmarks.hotpath import PARTS, Bench, measure
 from tests.benchmarks.latency import percentile
 from tests.benchmarks.orders import Expected, Workload, customer_id, order_id, order_number
 from tests.benchmarks.published import Published
@@ -17,10 +18,13 @@ from tests.benchmarks.runner import Runner, runner
 from tests.benchmarks.takeover import Takeover
 from tests.benchmarks.throughput import Throughput, WrongResult, check
 from tests.domain.given import Lines
+from tests.native.libraries import using
+from worker import native
 from worker.domain.decide import decide_order
 from worker.domain.evolve import apply
 from worker.domain.ledger import ledger_lines
 from worker.domain.state import Customer
+from worker.engine.unit import Table
 from worker.wire.events import encode_events
 from worker.wire.inputs import decode_order
 from worker.wire.rules_file import load_rules
@@ -189,3 +193,33 @@ def test_the_cost_of_an_order_is_told_part_by_part() -> None:
     cost = measure(Workload(400, 20, zipf=True), parts=True)
     assert set(PARTS) < set(cost)
     assert all(microseconds > 0 for microseconds in cost.values())
+
+
+def rows(bench: Bench, table: Table) -> dict[bytes, bytes]:
+    """The table's rows in all partitions. Keys do not repeat, because each begins with a customerId."""
+    return {key: value for store in bench.stores for key, value in store.scan(table.mark)}
+
+
+@pytest.mark.parametrize("codecs", [native.Choice.AUTO, native.Choice.OFF])
+def test_orders_without_the_indexes_write_the_same_lines_but_their_changes(codecs, tmp_path):
+    plain, full = (Bench(Workload(300, 20), tmp_path / name) for name in ("plain", "full"))
+    with using(native.chosen):
+        native.choose(codecs)
+        with index_cost.without():
+            plain.run(lambda *_: None)
+        full.run(lambda *_: None)
+    lines = {key: decode(value) for key, value in rows(full, LEDGER).items()}
+    assert len(lines) == 300
+    assert all(line.change for line in lines.values())
+    bare = {key: msgspec.structs.replace(line, change=None) for key, line in lines.items()}
+    assert {key: decode(value) for key, value in rows(plain, LEDGER).items()} == bare
+    for index in (LEDGER_INDEX, LEDGER_VERSIONS):
+        assert not rows(plain, index)
+        assert len(rows(full, index)) >= 300
+
+
+def test_the_share_of_the_indexes_is_that_of_the_whole_worker():
+    pair = index_cost.Pair(without=50.0, full=52.0, others_without=3.0, others_full=4.0)
+    lines = index_cost.markdown([pair] * 3, whole=100.0)
+    assert "| together | 53.0 | 56.0 | 3.0 |" in lines
+    assert lines[-1] == "Of the whole worker's 100.0 us they are 3.0%; at most 3%: yes."
