@@ -3,6 +3,7 @@
 Rules:
 - Real records pass through the worker's processor as in `hotpath`, in one process, with and without, batch by batch.
 - Only patches here leave them out. The product has no switch, and a worker without them would show no timeline.
+- Codecs in C then put all rows of an index under one empty key, so one row of each remains in a batch.
 - Times are CPU times. After each batch it waits until RocksDB rests, so that its flushes and compactions count too.
 - Of the batches' thread the median of the pairs counts. RocksDB works in bursts, so of its threads the mean counts.
 - The share is that of the whole worker, which one more run measures with Kafka.
@@ -22,7 +23,7 @@ from unittest import mock
 
 import typer
 
-import agents.batch
+from agents import usual_orders
 from tables import ledger
 from tests.benchmarks import peers
 from tests.benchmarks.hotpath import Bench
@@ -88,8 +89,8 @@ def without() -> Iterator[None]:
             (lines, "_change", lambda *_: None),
         ):
             patches.enter_context(mock.patch.object(place, name, new))
-        texts = {earns: agents.batch._usual_texts(earns) for earns in (False, True)}
-        patches.enter_context(mock.patch.object(agents.batch, "_USUAL", texts))
+        texts = {earns: usual_orders._texts(earns) for earns in (False, True)}
+        patches.enter_context(mock.patch.object(usual_orders, "_TEXTS", texts))
         yield
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import random
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from aiokafka import TopicPartition
 from aiokafka.record.default_records import DefaultRecordBatchBuilder, _DefaultRecordBatchBuilderPy
 from aiokafka.record.util import calc_crc32c
 
+from tests.native.libraries import library, using
 from worker.engine import record_batches
 from worker.engine.patches.builders import AnyName, BatchBuilder
 from worker.engine.patches.fetches import PARTITION_BYTES_AT_ONCE, Budget, CorruptBatch, PartitionRecords
@@ -23,6 +25,12 @@ NOT_UTF8 = b"\xff\xfe\x80".decode(errors="surrogateescape")
 
 Given = tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]
 SMALL: list[Given] = [(b"k%d" % n, b"v" * 200, []) for n in range(3_000)]
+
+
+@pytest.fixture(params=[True, False], ids=["C", "Python"], autouse=True)
+def codecs(request: pytest.FixtureRequest) -> Iterator[None]:
+    with using(library() if request.param else None):
+        yield
 
 
 def batch(records: list[Given], codec: int = 0) -> bytes:
@@ -155,3 +163,30 @@ def test_a_header_name_of_any_bytes_goes_out_as_it_came():
     raw = bytes(builder._build())
     assert b"\xff\xfe\x80" in raw
     assert [list(each.headers) for each in read(raw)] == [headers]
+
+
+def test_many_records_come_from_any_offset_on_whatever_one_of_them_has():
+    records = [*SMALL[:2_500]]
+    records[1_700] = b"k", b"v", [("traceparent", b"t")]
+    raw = batch(records)
+    for first in (0, 1, 999, 1_000, 1_001, 1_700, 1_701, 2_499, 2_500):
+        found = read(raw, first)
+        assert [each.offset for each in found] == list(range(first, 2_500))
+        assert [(each.key, each.value, list(each.headers)) for each in found] == records[first:]
+
+
+def test_how_many_are_taken_at_once_changes_nothing():
+    raw = batch(SMALL) + batch([])
+    records = PartitionRecords(TP, Batches(raw), [], 5, None, None, True, 1)
+    found: list[InputRecord] = []
+    ended = False
+    for most in (1, 2, 994, 1, 1_000, 3_000):
+        some, ended = records.take(most, Budget())
+        assert len(some) <= most
+        found += some
+        assert records.next_fetch_offset == found[-1].offset + 1 or ended
+    assert ended
+    assert found == read(raw, 5)
+    assert [
+        next(records, None) for records in [PartitionRecords(TP, Batches(raw), [], 5, None, None, True, 1)]
+    ] == found[:1]

@@ -4,11 +4,12 @@ Inputs are usual, odd and hostile ones: texts that are not Unicode, escapes, num
 """
 
 import json
+import struct
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from aiokafka.record.util import calc_crc32c
+from aiokafka.record.util import calc_crc32c, encode_varint
 from hypothesis import strategies as st
 
 from agents import usual_orders
@@ -28,8 +29,10 @@ from worker.domain.state import Customer, CustomerRow, Spending
 from worker.domain.usual import Counted
 from worker.domain.values import MembershipLevel
 from worker.engine.patches.builders import BatchBuilder
+from worker.engine.record_batches import Batches, Piece
 from worker.engine.store import MemoryStore
 from worker.engine.unit import Columns, InputRecord, Outgoing, Unit
+from worker.engine.unpacking import Unreadable
 from worker.kafka.topics import Catalogue
 from worker.wire.inputs import decode_order, decode_orders
 
@@ -84,6 +87,70 @@ def columns(draw: st.DrawFn) -> Columns:
     records = draw(st.lists(st.tuples(values, values, st.one_of(shared, headers)), max_size=12))
     columns = Columns.of([Outgoing(*each) for each in records])
     return columns if draw(st.booleans()) else columns._replace(headers=[])
+
+
+_numbers = st.one_of(
+    st.integers(0, 9),
+    st.integers(-(2**63), 2**63 - 1),
+    st.sampled_from([0, -1, 2**31, 2**62, 2**63 - 1, -(2**63)]),
+)
+
+
+@st.composite
+def fetched(draw: st.DrawFn) -> tuple[bytes, int]:
+    """An uncompressed record batch as it is fetched, and the offset from which on its records are read."""
+    usual = draw(st.booleans())
+    records = b""
+    count = draw(st.integers(0, 6))
+    for place in range(count):
+        key, value = draw(values), draw(st.one_of(values, st.just(b"x" * 70_000)))
+        names = draw(st.one_of(st.just([]), headers)) if not usual else []
+        record = bytearray(1)
+        for number in (place, place) if usual else (draw(_numbers), draw(_numbers)):
+            encode_varint(number, record.append)
+        for part in (key, value):
+            encode_varint(-1 if part is None else len(part), record.append)
+            record += part or b""
+        encode_varint(len(names), record.append)
+        for name, content in names:
+            encode_varint(len(name.encode(errors="surrogatepass")), record.append)
+            record += name.encode(errors="surrogatepass")
+            encode_varint(-1 if content is None else len(content), record.append)
+            record += content or b""
+        length = bytearray()
+        encode_varint(
+            len(record) if usual else len(record) + draw(st.sampled_from([0, 0, 0, 1, -1])), length.append
+        )
+        records += length + record
+    damaged = bytearray(records)
+    for damage in (
+        [] if usual or not damaged else draw(st.sampled_from([[], _cut, _insert, _change, _repeat]))
+    ):
+        damage(draw, damaged)
+    if not usual:
+        count += draw(st.sampled_from([0, 0, 1, -1, 2**31 - 9]))
+    base = draw(st.integers(0, 9) if usual else _numbers)
+    rest = struct.pack(
+        *(">hiqqqhii", draw(st.sampled_from([0, 8, 16])), max(count - 1, 0), draw(_numbers), draw(_numbers)),
+        *(-1, -1, -1, count),
+    )
+    checksum = calc_crc32c(rest + damaged) ^ draw(st.sampled_from([0, 0, 1]))
+    raw = struct.pack(">qiibI", base, len(rest) + len(damaged) + 9, 0, 2, checksum) + rest + damaged
+    return raw, draw(st.one_of(st.just(0), st.integers(0, 20), _numbers))
+
+
+def unpacked(raw: bytes, first: int) -> list[Any]:
+    """What a consumer gets of a batch: whether it is intact, its records, and why the rest cannot be read."""
+    batch: Any = Batches(raw).next_batch()
+    found: list[Any] = [batch.validate_crc()]
+    try:
+        for piece in batch.pieces("orders", 3):
+            assert isinstance(piece, Piece)
+            for some in piece.records("orders", 3, first):
+                found += some
+    except Unreadable as error:
+        found.append(str(error))
+    return found
 
 
 amounts = st.one_of(
@@ -297,6 +364,7 @@ COMPARED: dict[str, tuple[st.SearchStrategy[Any], Compared]] = {
     "usual orders": (counted(), lambda codecs, drawn: outcome(codecs, written, drawn)),
     "runs of usual orders": (runs(), lambda codecs, drawn: outcome(codecs, counted_in_runs, *drawn)),
     "orders": (orders(), lambda codecs, drawn: outcome(codecs, read, drawn)),
+    "fetched records": (fetched(), lambda codecs, drawn: outcome(codecs, unpacked, *drawn)),
     "checksums": (
         st.tuples(st.binary(max_size=200), st.integers(-2, 210)),
         lambda codecs, drawn: outcome(codecs, checksum, *drawn),

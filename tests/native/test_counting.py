@@ -138,7 +138,7 @@ def test_what_is_not_usual_changes_nothing(codecs: Codecs, damage: Any):
     assert begun.stored() == before
 
 
-@pytest.mark.parametrize("wrong", [None, 1, "text", (), [], {}, object()], ids=repr)
+@pytest.mark.parametrize("wrong", [None, 1, "text", (), [], {}, 1.5], ids=repr)
 @pytest.mark.parametrize("place", range(len(Facts._fields)))
 def test_facts_of_any_type_are_no_crash(codecs: Codecs, place: int, wrong: Any):
     begun = Begun(codecs, order(1), order(2, day=DAY + 1))

@@ -18,7 +18,7 @@ from tests.native.libraries import PORTABLE, library, using
 from worker.domain.messages import OrderCompleted
 from worker.domain.usual import Counted
 from worker.domain.values import MembershipLevel
-from worker.engine.unit import Columns, Headers
+from worker.engine.unit import Columns, Headers, InputRecord
 from worker.native import Codecs, text
 from worker.wire.inputs import decode_order, decode_orders
 from worker.wire.limits import MAX_VALUE_BYTES
@@ -98,8 +98,15 @@ class Wrong:
         found = self._codecs.objects(fields, make, values)
         return [each and structs.replace(each, amount=each.amount + 1) for each in found]
 
-    def crc32c(self, data: bytes | bytearray, start: int) -> int:
+    def crc32c(self, data: bytes | bytearray | memoryview, start: int) -> int:
         return self._codecs.crc32c(data, start) ^ 1
+
+    def records(self, make: Any, *arguments: Any) -> Any:
+        found = self._codecs.records(make, *arguments)
+        return found and (
+            [structs.replace(each, timestamp=each.timestamp + 1) for each in found[0]],
+            found[1],
+        )
 
 
 @pytest.mark.parametrize("what", COMPARED)
@@ -391,13 +398,42 @@ def test_too_many_digits_or_values_are_an_error(codecs: Codecs, arguments: Any):
         codecs.texts((b"n", (), ()), *arguments)
 
 
+PLAIN_RECORD = bytes([18, 0, 0, 0, 2, *b"k", 4, *b"vw", 0])
+"""Its length, attributes, time, offset, key, value and number of headers. Numbers are doubled."""
+
+
+def test_records_are_read_in_c_from_a_place_on(codecs: Codecs):
+    record = PLAIN_RECORD[0:3] + b"\x02" + PLAIN_RECORD[4:]  # at the next offset
+    data = b"skipped" + PLAIN_RECORD + record
+    arguments = InputRecord, "orders", 3, 40, 1_000, False, 0, 3, data
+    read = [InputRecord("orders", 3, offset, 1_000, b"k", b"vw", ()) for offset in (40, 41)]
+    assert codecs.records(*arguments, 7, 1) == (read[:1], 17)
+    assert codecs.records(*arguments, 17, 1) == (read[1:], 27)
+    assert codecs.records(*arguments, 7, 2) == (read, 27)
+    assert codecs.records(*arguments, 7, 0) == ([], 7)
+    assert codecs.records(*arguments, 7, 3) is None
+    assert codecs.records(InputRecord, "orders", 3, 40, 1_000, False, 41, 3, data, 7, 2) == (read[1:], 27)
+    assert codecs.records(InputRecord, "orders", 3, 40, 1_000, False, 0, 2, data, 7, 2) is None
+
+
+@pytest.mark.parametrize(("start", "most"), [(-1, 9), (11, 9), (0, -1)])
+def test_a_place_outside_of_the_records_is_an_error(codecs: Codecs, start: int, most: int):
+    with pytest.raises(ValueError, match="not within"):
+        codecs.records(InputRecord, "orders", 3, 0, 0, False, 0, most, bytes(10), start, 1)
+
+
+def test_what_cannot_be_made_of_a_record_is_an_error(codecs: Codecs):
+    with pytest.raises(TypeError):
+        codecs.records(int, "orders", 3, 0, 0, False, 0, 9, PLAIN_RECORD, 0, 1)
+
+
 FIELDS = (tuple(name.encode() for name in ORDER_IN), b"dddmto", (b"amount", b"currency"), DIGITS)
 HEADER: Headers = [("n" * 51, b"w" * 50), ("\udcff", None)]
 
 
 def test_no_reference_is_kept_or_lost(codecs: Codecs):
     """Objects of these calls live as long as the test, so each has as many references as before."""
-    name, value, header = "n" * 50, b"v" * 50, HEADER
+    name, value, part, header = "n" * 50, b"v" * 50, 10**9, HEADER
     wrong: Any = [[(value, value)]]
     templates = b"n" * 50, (), (text(lambda word: word + "!" * 50, NAMES, ("q", "word")),)
     words = [("w" * 50, 10**9), ("\ud800" * 50, 1), ("w" * 51, 10**50)]
@@ -408,6 +444,9 @@ def test_no_reference_is_kept_or_lost(codecs: Codecs):
         OrderCompleted,
         name,
         value,
+        part,
+        InputRecord,
+        PLAIN_RECORD,
         header,
         *header,
         templates,
@@ -426,6 +465,9 @@ def test_no_reference_is_kept_or_lost(codecs: Codecs):
         with pytest.raises(ValueError, match="do not fit"):
             codecs.texts(templates, 2, name, (1,))
         codecs.record_set([value], [value], wrong, 0, 100)
+        for make in (InputRecord, int):
+            outcome(codecs, codecs.records, make, name, part, 0, 0, False, 0, 100, PLAIN_RECORD * 2, 0, 2)
+        codecs.records(InputRecord, name, part, 0, 0, False, 0, 100, PLAIN_RECORD[:-1], 0, 1)
 
     call()
     before = [sys.getrefcount(each) for each in watched]

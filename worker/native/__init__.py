@@ -174,7 +174,44 @@ class Codecs(Protocol):
             ValueError: start or limit is negative.
         """
 
-    def crc32c(self, data: bytes | bytearray, start: int) -> int:
+    def records(
+        self,
+        make: Callable[..., T],
+        topic: str,
+        partition: int,
+        offset: int,
+        timestamp: int,
+        stamped: bool,
+        first: int,
+        most_bytes: int,
+        data: bytes | memoryview,
+        start: int,
+        count: int,
+    ) -> tuple[list[T], int] | None:
+        """Read records of an uncompressed record batch.
+
+        Args:
+            make: called with topic, partition, offset, timestamp, key, value and an empty tuple of headers.
+            topic: where the batch was read.
+            partition: where the batch was read.
+            offset: of the batch.
+            timestamp: of the batch, in ms since 1970 UTC.
+            stamped: whether each record has the batch's timestamp.
+            first: records with a smaller offset are left out.
+            most_bytes: how many bytes a key and a value may have together.
+            data: the records.
+            start: where in the data the first record to read begins.
+            count: how many records to read.
+
+        Returns:
+            What `make` returned for each record, and where in the data the next record begins. None if only the Python
+            form may read them: they are no records, or one has headers, too many bytes, or numbers beyond 64 bits.
+
+        Raises:
+            ValueError: start is not within the data, or most_bytes is negative.
+        """
+
+    def crc32c(self, data: bytes | bytearray | memoryview, start: int) -> int:
         """The CRC-32C of data[start:]. Raises ValueError if start is not within the data."""
 
 

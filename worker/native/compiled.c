@@ -953,6 +953,127 @@ static PyObject *objects(PyObject *module, PyObject *args) {
     return found;
 }
 
+/* ---- Reading record batches ------------------------------------------------------------------------------------- */
+
+/* The rest of uncompressed records. The functions below return whether what they look for is next, and go past it. */
+typedef struct {
+    const uint8_t *p, *end;
+} Records;
+
+static int read_varint(Records *in, int64_t *number) {
+    uint64_t zigzag = 0;
+    for (int shift = 0; shift <= 63 && in->p < in->end; shift += 7) {
+        uint8_t byte = *in->p++;
+        if (shift == 63 && byte > 1) return 0;
+        zigzag |= (uint64_t)(byte & 127) << shift;
+        if (byte & 128) continue;
+        *number = (int64_t)(zigzag >> 1 ^ (zigzag & 1 ? UINT64_MAX : 0));
+        return 1;
+    }
+    return 0;
+}
+
+/* A key or a value; p is NULL for None. */
+static int read_bytes(Records *in, Span *span) {
+    int64_t length;
+    if (!read_varint(in, &length) || length < -1 || length > in->end - in->p) return 0;
+    *span = length < 0 ? (Span){0} : (Span){(const char *)in->p, (size_t)length, 0};
+    in->p += span->n;
+    return 1;
+}
+
+/* What is the same for all records of a call. */
+typedef struct {
+    PyObject *make, *topic, *partition, *no_headers;
+    int64_t offset, timestamp; /* of the first record */
+    int stamped;               /* whether all records have that timestamp */
+    size_t most_bytes;         /* of a key and a value */
+} Common;
+
+static PyObject *object_of(Span span) {
+    if (span.p != NULL) return PyBytes_FromStringAndSize(span.p, (Py_ssize_t)span.n);
+    Py_INCREF(Py_None);
+    return Py_None;
+}
+
+static PyObject *made_record(const Common *common, int64_t offset, int64_t timestamp, Span key, Span value) {
+    PyObject *arguments = PyTuple_New(7), *made = NULL;
+    Py_ssize_t at = 0;
+    if (arguments == NULL) return NULL;
+    Py_INCREF(common->topic);
+    Py_INCREF(common->partition);
+    Py_INCREF(common->no_headers);
+    PyTuple_SetItem(arguments, at++, common->topic);
+    PyTuple_SetItem(arguments, at++, common->partition);
+    PyTuple_SetItem(arguments, 6, common->no_headers);
+    if (!put_argument(arguments, &at, PyLong_FromLongLong(offset)) &&
+        !put_argument(arguments, &at, PyLong_FromLongLong(timestamp)) &&
+        !put_argument(arguments, &at, object_of(key)) && !put_argument(arguments, &at, object_of(value)))
+        made = PyObject_Call(common->make, arguments, NULL);
+    Py_DECREF(arguments);
+    return made;
+}
+
+/* Read one record, and append it unless its offset is less than *first, which then becomes the next offset. */
+static int put_next(Records *in, const Common *common, int64_t *first, PyObject *found) {
+    int64_t length, timestamp, offset, headers;
+    Span key, value;
+    if (!read_varint(in, &length) || length < 1 || length > in->end - in->p) return UNUSUAL;
+    Records one = {in->p + 1, in->p + length}; /* after the attributes */
+    in->p = one.end;
+    if (!read_varint(&one, &timestamp) || !read_varint(&one, &offset) || !read_bytes(&one, &key) ||
+        !read_bytes(&one, &value) || !read_varint(&one, &headers) || headers != 0 || one.p != one.end)
+        return UNUSUAL;
+    if (key.n > common->most_bytes || value.n > common->most_bytes - key.n) return UNUSUAL;
+    if (offset < 0 || common->offset < 0 || offset >= INT64_MAX - common->offset) return UNUSUAL;
+    if (timestamp < 0 ? common->timestamp < INT64_MIN - timestamp : common->timestamp > INT64_MAX - timestamp)
+        return UNUSUAL;
+    offset += common->offset;
+    timestamp = common->stamped ? common->timestamp : common->timestamp + timestamp;
+    if (offset < *first) return DONE;
+    *first = offset + 1;
+    PyObject *made = made_record(common, offset, timestamp, key, value);
+    int done = made == NULL || PyList_Append(found, made) ? FAILED : DONE;
+    Py_XDECREF(made);
+    return done;
+}
+
+PyDoc_STRVAR(records_doc,
+             "records(make, topic, partition, offset, timestamp, stamped, first, most_bytes, data, start, count)\n"
+             "-> (records, end)");
+
+/* See Codecs.records in worker/native/__init__.py. */
+static PyObject *records(PyObject *module, PyObject *args) {
+    Common common = {0};
+    long long offset, timestamp, first;
+    Py_ssize_t start, count, most_bytes;
+    Py_buffer view;
+    PyObject *built = NULL;
+    if (!PyArg_ParseTuple(args, "OOOLLpLny*nn", &common.make, &common.topic, &common.partition, &offset, &timestamp,
+                          &common.stamped, &first, &most_bytes, &view, &start, &count))
+        return NULL;
+    common.offset = offset, common.timestamp = timestamp, common.most_bytes = (size_t)most_bytes;
+    int64_t next = first;
+    int done = DONE;
+    PyObject *found = PyList_New(0);
+    common.no_headers = PyTuple_New(0);
+    if (found == NULL || common.no_headers == NULL) {
+        done = FAILED;
+    } else if (start < 0 || start > view.len || most_bytes < 0) {
+        PyErr_SetString(PyExc_ValueError, "start is not within the data, or most_bytes is negative");
+        done = FAILED;
+    } else {
+        Records in = {(const uint8_t *)view.buf + start, (const uint8_t *)view.buf + view.len};
+        for (; !done && count > 0; count--) done = put_next(&in, &common, &next, found);
+        if (!done) built = Py_BuildValue("On", found, (Py_ssize_t)(in.p - (const uint8_t *)view.buf));
+    }
+    PyBuffer_Release(&view);
+    Py_XDECREF(found);
+    Py_XDECREF(common.no_headers);
+    if (done != UNUSUAL) return built;
+    Py_RETURN_NONE;
+}
+
 #include "counting.h"
 
 /* ---- The module ------------------------------------------------------------------------------------------------- */
@@ -973,6 +1094,8 @@ static PyMethodDef methods[] = {
     {"texts", texts, METH_VARARGS, texts_doc},
     {"record_set", record_set, METH_VARARGS, record_set_doc},
     {"objects", objects, METH_VARARGS, objects_doc},
+    {"records", records, METH_VARARGS, records_doc},
+
     {"count_orders", count_orders, METH_VARARGS, count_orders_doc},
     {"crc32c", crc32c, METH_VARARGS, crc32c_doc},
     {NULL, NULL, 0, NULL},

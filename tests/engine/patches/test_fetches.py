@@ -1,6 +1,6 @@
 """Our records and batches hold what aiokafka's own records would, whatever is in a fetch and however it is read."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 from unittest.mock import Mock
 
@@ -9,6 +9,7 @@ from aiokafka import TopicPartition
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
+from tests.native.libraries import library, using
 from worker.engine.patches.fetches import FetchResult, PartitionRecords, whole_batches
 from worker.engine.record_batches import Batches
 from worker.engine.unit import InputRecord
@@ -16,6 +17,12 @@ from worker.engine.unit import InputRecord
 TP = TopicPartition("orders", 3)
 THEIRS, THEIR_RESULT = PartitionRecords.__mro__[1], FetchResult.__mro__[1]
 FIELDS = tuple(name for name in InputRecord.__struct_fields__ if name != "large")
+
+
+@pytest.fixture(params=[True, False], ids=["C", "Python"], autouse=True)
+def codecs(request: pytest.FixtureRequest) -> Iterator[None]:
+    with using(library() if request.param else None):
+        yield
 
 
 def batch(base: int, producer_id: int, *values: bytes | None) -> bytes:

@@ -64,17 +64,18 @@ class PartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
         super().__init__(tp, records, *more)
         self._whole = self._value_deserializer is whole_batches
         self._unpacked = 0  # bytes unpacked since the last call of `take`
+        self._left: list[Any] = []  # unpacked, but not taken yet
         self._corrupt: CorruptBatch | None = None
         self.long: Future[Any] | None = None
 
     def __next__(self) -> Any:
         """The next record. Blocks while a thread unpacks, unlike `take`."""
-        self._unpacked = 0
-        while (record := super().__next__()) is None:
+        while not self._left:
             self._unpacked = 0
             if self.long is not None:
                 self.long.exception()
-        return record
+            self._left = super().__next__() or []
+        return self._first_left(1)[0]
 
     def take(self, most: int | None, budget: Budget) -> tuple[list[Any], bool]:
         """The next records, and whether they were the last. There may be none yet, and more later.
@@ -93,13 +94,14 @@ class PartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
         try:
             if self._corrupt is not None:
                 raise self._corrupt
-            for record in self._records_iterator:
-                if record is None:
-                    return found, False
-                found.append(record)
-                if most is not None and len(found) >= most:
-                    return found, False
-            return found, True
+            while most is None or len(found) < most:
+                if not self._left:
+                    records: Any = next(self._records_iterator, _END)
+                    if records is None or records is _END:
+                        return found, records is _END
+                    self._left = records
+                found += self._first_left(len(self._left) if most is None else most - len(found))
+            return found, False
         except CorruptBatch as error:
             if not found:
                 raise
@@ -108,8 +110,15 @@ class PartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
         finally:
             budget.left -= self._unpacked
 
-    def _unpack_records(self) -> Iterator[Any]:
-        """Yield the records as aiokafka does, with our decoding. None means: call again later."""
+    def _first_left(self, most: int) -> list[Any]:
+        """Take the first records that are left. The next offset is the one after them."""
+        taken, self._left = self._left[:most], self._left[most:]
+        if not self._whole:
+            self.next_fetch_offset = taken[-1].offset + 1
+        return taken
+
+    def _unpack_records(self) -> Iterator[list[Any] | None]:
+        """Yield the records as aiokafka does, with our decoding, some at a time. None means: call again later."""
         records = self._records
         while records.has_next():
             batch = self._checked(records)
@@ -119,7 +128,7 @@ class PartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
             if self._whole:
                 if batch.next_offset > self.next_fetch_offset:
                     self.next_fetch_offset = batch.next_offset
-                    yield batch
+                    yield [batch]
             elif isinstance(batch, Batch):
                 yield from self._records_of(batch)
             else:
@@ -145,7 +154,7 @@ class PartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
             self._aborted_producers.discard(batch.producer_id)
         return bool(batch.is_transactional and batch.producer_id in self._aborted_producers)
 
-    def _records_of(self, batch: Batch) -> Iterator[InputRecord | None]:
+    def _records_of(self, batch: Batch) -> Iterator[list[InputRecord] | None]:
         topic, partition = self._tp
         pieces = batch.pieces(topic, partition)
         try:
@@ -158,19 +167,17 @@ class PartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
                     piece = self._of_thread()
                 if piece is _END:
                     return
-                for record in self._of_piece(piece):
-                    self.next_fetch_offset = record.offset + 1
-                    yield record
+                yield from self._of_piece(piece)
         except (Unreadable, TooMuch) as error:
-            yield batch.rest(topic, partition, self.next_fetch_offset, error)
+            yield [batch.rest(topic, partition, self.next_fetch_offset, error)]
 
-    def _of_piece(self, piece: Any) -> Iterator[InputRecord]:
+    def _of_piece(self, piece: Any) -> Iterator[list[InputRecord]]:
         if isinstance(piece, Piece):
             self._unpacked += piece.size
             yield from piece.records(self._tp.topic, self._tp.partition, self.next_fetch_offset)
         elif piece.offset >= self.next_fetch_offset:
             self._unpacked += len(piece.value or b"")
-            yield piece
+            yield [piece]
 
     def _until_in_thread(self, pieces: Iterator[Any]) -> Iterator[None]:
         self.long = _long_ones.submit(next, pieces, _END)
@@ -181,14 +188,12 @@ class PartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
         done, self.long = self.long, None
         return None if done is None else done.result()
 
-    def _old_records(self, batch: Any) -> Iterator[InputRecord]:
+    def _old_records(self, batch: Any) -> Iterator[list[InputRecord]]:
         """The records of a message format before Kafka 0.11, which has no headers."""
         for each in batch:
             if each.offset >= self.next_fetch_offset:
-                self.next_fetch_offset = each.offset + 1
-                yield InputRecord(
-                    self._tp.topic, self._tp.partition, each.offset, each.timestamp, each.key, each.value, ()
-                )
+                topic, partition = self._tp
+                yield [InputRecord(topic, partition, each.offset, each.timestamp, each.key, each.value, ())]
 
 
 class FetchResult(aiokafka.consumer.fetcher.FetchResult):
