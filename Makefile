@@ -16,7 +16,7 @@ help: ## this list
 run: $(VENV)/.installed $(VENV)/.codecs ## the demo: a real Kafka, the worker, and the purchases of 2,357 customers
 	@$(BIN)/customer-context demo
 
-test: $(VENV)/.installed-dev $(VENV)/.codecs ## every test, with a short dose of the faults
+test: $(VENV)/.installed-dev $(VENV)/.codecs $(VENV)/.classes ## every test, with a short dose of the faults
 	$(BIN)/pytest -n 4 --dist loadfile
 
 check: $(VENV)/.installed-dev ## lint, formatting, types, layers
@@ -63,6 +63,11 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 # Compiles what pip has not compiled already, and says what the worker will use. Without a C compiler nothing is missing.
 $(VENV)/.codecs: worker/native/compiled.c worker/native/counting.h worker/native/build.py $(VENV)/.installed
 	@$(BIN)/python -m worker.native || true
+	@touch $@
+
+# Kafka's classes as Java wants them, for the many brokers of the tests. Without it they take longer to start.
+$(VENV)/.classes: tests/class_archive.py $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.class_archive || true
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python

@@ -8,6 +8,7 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 from api.dispatch import refuse_unreadable
+from tests import class_archive
 from worker.app import memory
 from worker.broker import BrokerError, EmbeddedKafka
 from worker.engine import patches
@@ -18,6 +19,11 @@ settings.register_profile("patient", parent=settings.default, suppress_health_ch
 settings.load_profile("patient")
 
 _TRIES = 3  # two sessions at once may be given the same free port
+
+
+def pytest_configure() -> None:
+    """Brokers, also those of other processes, start from the archive of their classes that `make test` makes."""
+    class_archive.use()
 
 
 def pytest_collection_finish() -> None:
