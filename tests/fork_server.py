@@ -4,7 +4,7 @@ Rules:
 - A worker's imports take more CPU than all the rest of its start. Here they are done once for all tests of a process.
 - A fork runs a module, as `python -m` does, with its arguments and environment. From then on it is a process like any
   other: it has a pid, takes signals, and ends with an exit code.
-- The console script itself starts in tests/cli, tests/docs and wherever else a command is run.
+- The console script itself starts in tests/cli, tests/docs, tests/demo and the fault rows.
 
 Usage: python -u -m tests.fork_server SOCKET. It ends when the one who started it closes its standard input.
 """
@@ -22,11 +22,22 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from runpy import run_module
 from typing import Any
 
 CONSOLE_MODULE = "worker.cli"
+IMPORTED = (
+    "worker.app.run",
+    "worker.cli.dead_letters",
+    "worker.cli.doctor",
+    "worker.cli.inputs_lost",
+    "worker.cli.topics",
+    "worker.cli.verify",
+    "worker.cli.worker",
+)
+"""What the server imports once: the worker, and the commands that tests run most."""
 
 _START_S = 60.0
 _MOST_BYTES = 1 << 20
@@ -164,10 +175,14 @@ if __name__ == "__main__":
     with socket.socket(socket.AF_UNIX) as opened:
         opened.bind(sys.argv[1])
         opened.listen()
+        for module in IMPORTED:
+            import_module(module)
+        dispatch: Any = import_module("api.dispatch")
         gc.freeze()
         print("ready")  # noqa: T201 (to the one who started it)
         wanted = _serve(opened)
     os.environ.clear()
     os.environ.update(wanted["environment"])
+    dispatch._RUN = os.urandom(8).hex()  # else two workers would give two requests one id
     sys.argv[:] = wanted["command"]
     run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -3,12 +3,13 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.fork_server import run_console
 
 PREFIX = "CUSTOMER_CONTEXT_"
 
@@ -39,13 +40,8 @@ def console(settings: Mapping[str, str], *arguments: str) -> subprocess.Complete
         for name, value in os.environ.items()
         if not name.startswith(PREFIX) or name == f"{PREFIX}CACHE_DIR"
     }
-    return subprocess.run(
-        [sys.executable, "-m", "worker.cli", *arguments],
-        env=kept | {f"{PREFIX}{name}": value for name, value in settings.items()},
-        capture_output=True,
-        text=True,
-        timeout=90,
-    )
+    ours = {f"{PREFIX}{name}": value for name, value in settings.items()}
+    return run_console(arguments, kept | ours, within_s=90.0)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 import urllib.request
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +42,7 @@ class Watched:
         }
         variables = {f"CUSTOMER_CONTEXT_{name}": value for name, value in settings.items()}
         variables |= {"PYTHONPATH": str(_ROOT), **(environment or {})}
-        self.process = Supervised([sys.executable, "-m", module, "worker"], variables, folder / "log")
+        self.process = Supervised([module, "worker"], variables, folder / "log", forked=True)
 
     def wait_until(self, holds: Callable[[], bool], within_s: float = _WITHIN_S) -> None:
         """Supervise the worker until it holds."""

@@ -35,6 +35,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-expor
     ResourceType,
 )
 
+from tests.fork_server import CONSOLE_MODULE
 from tests.records import create_topics, read
 from tests.security.secured import Secured
 from tests.supervised import Supervised, look_after_until
@@ -285,7 +286,7 @@ def test_a_worker_without_the_right_to_its_transactions_ends_with_72_and_starts_
         **secured.client_settings(USER, MECHANISM),
     }
     environment = {f"CUSTOMER_CONTEXT_{name}": value for name, value in settings.items()}
-    worker = Supervised([sys.executable, "-m", "worker.cli", "worker"], environment, tmp_path / "log")
+    worker = Supervised([CONSOLE_MODULE, "worker"], environment, tmp_path / "log", forked=True)
     try:
         assert worker.wait(READY_WITHIN_S) == ExitCode.RESTORE_FAILED
         assert "TransactionalIdAuthorizationFailed" in worker.log

@@ -3,10 +3,10 @@
 import json
 import os
 import subprocess
-import sys
 
 import pytest
 
+from tests.fork_server import run_console
 from tests.security.secured import Secured
 from worker.cli.topics import all_topics
 from worker.kafka.acls import Acl, Resource, creating, running
@@ -29,13 +29,8 @@ def console(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str
         "REPLICATION_FACTOR": "1",
         **settings,
     }
-    return subprocess.run(
-        [sys.executable, "-m", "worker.cli", *arguments],
-        env=kept | {f"CUSTOMER_CONTEXT_{name}": value for name, value in ours.items()},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    given = {f"CUSTOMER_CONTEXT_{name}": value for name, value in ours.items()}
+    return run_console(arguments, kept | given, within_s=60.0)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -2,14 +2,13 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.api.tokens import RSA_KEY, jwk
+from tests.fork_server import run_console
 
 NO_KAFKA = {"BOOTSTRAP_SERVERS": "127.0.0.1:1", "WEB_PORT": "0"}
 PRIVATE: dict[str, Any] = jwk(RSA_KEY, private=True, kid="x")
@@ -35,13 +34,8 @@ def test_files_that_cannot_be_used_end_the_worker_before_it_asks_kafka(
     file.write_text(text)
     settings = {**NO_KAFKA, "DATA_DIR": str(tmp_path / "data"), setting: str(file)}
     ours = {name: value for name, value in os.environ.items() if not name.startswith("CUSTOMER_CONTEXT_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "worker.cli", "worker"],
-        env=ours | {f"CUSTOMER_CONTEXT_{name}": value for name, value in settings.items()},
-        capture_output=True,
-        text=True,
-        timeout=120,  # it would wait for Kafka for longer
-    )
+    given = {f"CUSTOMER_CONTEXT_{name}": value for name, value in settings.items()}
+    done = run_console(["worker"], ours | given, within_s=120.0)  # it would wait for Kafka for longer
     assert done.returncode == 2, done.stderr
     assert said in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
