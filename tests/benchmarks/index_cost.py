@@ -3,7 +3,7 @@
 Rules:
 - Real records pass through the worker's processor as in `hotpath`, in one process, with and without, batch by batch.
 - Only patches here leave them out. The product has no switch, and a worker without them would show no timeline.
-- Codecs in C then put all rows of an index under one empty key, so one row of each remains in a batch.
+- A usual order then puts its rows of an index under one empty key, so one row of each remains in a batch.
 - Times are CPU times. After each batch it waits until RocksDB rests, so that its flushes and compactions count too.
 - Of the batches' thread the median of the pairs counts. RocksDB works in bursts, so of its threads the mean counts.
 - The share is that of the whole worker, which one more run measures with Kafka.
@@ -73,10 +73,6 @@ def _put(unit: Unit, customer_id: str, kind: str, line_id: str, line: Any) -> No
     unit.put(ledger.LEDGER, ledger.key_of(customer_id, kind, line_id), ledger._encode(line))
 
 
-def _put_usual(unit: Unit, key: bytes, line: bytes, *_: bytes) -> None:
-    unit.put(ledger.LEDGER, key, line)
-
-
 @contextmanager
 def without() -> Iterator[None]:
     """Leave the rows of the ledger's indexes out, and the change of each line."""
@@ -84,7 +80,6 @@ def without() -> Iterator[None]:
         for place, name, new in (
             (ledger, "usual_texts", usual_texts_without),
             (ledger, "put", _put),
-            (ledger, "put_usual", _put_usual),
             (ledger, "Change", lambda *_: None),
             (lines, "_change", lambda *_: None),
         ):
