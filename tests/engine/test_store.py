@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import cast
 
 import pytest
+import rocksdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -125,6 +126,28 @@ def test_rocksdb_serves_again_what_it_held_when_the_partition_left(tmp_path: Pat
     again = RocksStores(tmp_path).open(3)
     assert (again.get(A, b"k"), again.offsets()) == (b"v", {A: 7})
     again.close()
+
+
+def test_a_store_that_was_made_with_other_options_of_rocksdb_serves_and_takes_rows(tmp_path: Path):
+    options = rocksdict.Options(
+        raw_mode=True
+    )  # as before decision 35: each level compressed, four files a compaction
+    made = rocksdict.Rdict(str(tmp_path / "00000"), options)
+    old = {b"%04d" % n: b"old" * 50 for n in range(1_000)}
+    for key, value in old.items():
+        made.put(A + key, value)
+        if key.endswith(b"99"):
+            made.flush()
+    made.close()
+    new = {b"%04d" % n: b"new" for n in range(500, 1_500)}
+    for _ in range(2):
+        store = cast("RocksStore", RocksStores(tmp_path).open(0))
+        store.write({A: new}, {A: 7})
+        store._db.flush()
+        store._db.compact_range(None, None)
+        assert dict(store.scan(A)) == old | new
+        assert store.get_many(A, [b"0000", b"0500", b"1499"]) == [b"old" * 50, b"new", b"new"]
+        store.close()
 
 
 @pytest.mark.parametrize("loaded", [True, False])

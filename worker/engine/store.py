@@ -34,6 +34,7 @@ _OFFSETS = b"\x00"
 BLOCK_CACHE_BYTES = 16 << 20
 _WRITE_BUFFERS_BYTES = 32 << 20
 _BUFFER_BYTES = 4 << 20
+_FIRST_FILES = 6  # so many make a compaction; each look-up of a new key asks the Bloom filter of each
 _CORRUPT = "corrupt"  # name of a marker file in a store's folder, and suffix of a folder that was moved aside
 _TEXTS_OF_CORRUPTION = ("Corruption", "IO error: No such file or directory")
 _MAX_AGE_S = CHANGELOG_DELETE_RETENTION_MS / 1000 - 86_400  # a day of reserve
@@ -268,7 +269,8 @@ class RocksStore:
     ) -> None:
         batch = rocksdict.WriteBatch(raw_mode=True)
         for table, rows in changes.items():
-            for key, value in rows.items():
+            for key in sorted(rows):  # neighbours in the write buffer are then neighbours in memory
+                value = rows[key]
                 if value is None:
                     batch.delete(table + key)
                 else:
@@ -402,8 +404,14 @@ def _rocks_options(block_cache_bytes: int) -> rocksdict.Options:
     # Memtable Bloom filters: a look-up of a new order does not search the write buffers.
     options.set_memtable_whole_key_filtering(True)
     options.set_memtable_prefix_bloom_ratio(0.1)
+    options.set_allow_concurrent_memtable_write(False)  # a store has one writer
     options.set_write_buffer_size(_BUFFER_BYTES)
     options.set_write_buffer_manager(rocksdict.WriteBufferManager(_WRITE_BUFFERS_BYTES, False))
+    # What the buffers leave is soon compacted, so compressing it first costs more than it saves.
+    options.set_compression_per_level(
+        [rocksdict.DBCompressionType.none(), *[rocksdict.DBCompressionType.snappy()] * 6]
+    )
+    options.set_level_zero_file_num_compaction_trigger(_FIRST_FILES)
     options.set_max_total_wal_size(64 << 20)
     options.set_keep_log_file_num(2)
     options.set_max_open_files(256)
