@@ -3,7 +3,7 @@
 Rules:
 - Real records pass through the worker's processor as in `hotpath`, in one process, with and without, batch by batch.
 - Only patches here leave them out. The product has no switch, and a worker without them would show no timeline.
-- A usual order then puts its rows of an index under one empty key, so one row of each remains in a batch.
+- A usual order then puts its rows under one empty key, so one row of each index remains.
 - Times are CPU times. After each batch it waits until RocksDB rests, so that its flushes and compactions count too.
 - Of the batches' thread the median of the pairs counts. RocksDB works in bursts, so of its threads the mean counts.
 - The share is that of the whole worker, which one more run measures with Kafka.

@@ -2,7 +2,7 @@
 # aiokafka has no type information.
 """Connections that write a produce request in pieces, because its record batches are large.
 
-aiokafka joins the fields of a request level by level, so it copies each record batch eight times before it is sent.
+aiokafka joins the fields of a request level by level, and so copies each record batch eight times.
 Here a large record batch goes to the transport as it is. The bytes on the wire are the same.
 """
 
