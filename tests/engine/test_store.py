@@ -131,7 +131,7 @@ def test_rocksdb_serves_again_what_it_held_when_the_partition_left(tmp_path: Pat
 def test_a_store_that_was_made_with_other_options_of_rocksdb_serves_and_takes_rows(tmp_path: Path):
     options = rocksdict.Options(
         raw_mode=True
-    )  # as before decision 35: each level compressed, four files a compaction
+    )  # as before decision 36: each level compressed, four files a compaction
     made = rocksdict.Rdict(str(tmp_path / "00000"), options)
     old = {b"%04d" % n: b"old" * 50 for n in range(1_000)}
     for key, value in old.items():
