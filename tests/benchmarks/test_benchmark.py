@@ -214,7 +214,7 @@ def test_orders_without_the_indexes_write_the_same_lines_but_their_changes(codec
     bare = {key: msgspec.structs.replace(line, change=None) for key, line in lines.items()}
     assert {key: decode(value) for key, value in rows(plain, LEDGER).items()} == bare
     for index in (LEDGER_INDEX, LEDGER_VERSIONS):
-        assert not rows(plain, index)
+        assert set(rows(plain, index)) <= {b""}
         assert len(rows(full, index)) >= 300
 
 

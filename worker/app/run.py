@@ -267,8 +267,10 @@ class Companion(Service):
             ):
                 break
             await self.sleep(_LOOK_EVERY_S)
-        for listener in map(_inherited, self._place.web):
-            await self._app.serve_at(listener)
+        for listener in self._place.web:
+            if not self._app.serves:  # it has stopped while this asked the siblings
+                return
+            await self._app.serve_at(_inherited(listener))
 
     @Service.task
     async def _group_offsets(self) -> None:
