@@ -10,11 +10,19 @@ from tests import class_archive
 
 
 def test_the_broker_of_the_tests_takes_the_archive_once_it_is_made(kafka):
-    children = psutil.Process().children(recursive=True)
-    (runtime,) = (each for each in children if each.name() == "java" and "kafka.Kafka" in each.cmdline())
+    # Other tests of this process may have brokers of their own, so the port says which one is meant.
+    port = int(kafka.rpartition(":")[2])
+    children = [each for each in psutil.Process().children(recursive=True) if each.name() == "java"]
+    (runtime,) = (each for each in children if port in listens_at(each))
     made = class_archive.archive()
     used = {Path(each.path) for each in runtime.memory_maps() if each.path.endswith(".jsa")}
     assert used == ({made} if made else set())
+
+
+def listens_at(process: psutil.Process) -> set[int]:
+    """The TCP ports at which this process takes connections."""
+    found = process.net_connections("tcp")
+    return {each.laddr.port for each in found if each.status == psutil.CONN_LISTEN}
 
 
 def test_an_archive_of_other_jars_is_another_file(tmp_path):
