@@ -188,6 +188,74 @@ def test_rules_that_do_not_fit_are_an_error(codecs: Codecs):
             )
 
 
+class Watched:
+    """What reads and sets each attribute of another object, and keeps the names."""
+
+    def __init__(self, real: Any) -> None:
+        vars_of(self).update(real=real, read=set(), written=set())
+
+    def __getattribute__(self, name: str) -> Any:
+        vars_of(self)["read"].add(name)
+        return getattr(vars_of(self)["real"], name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        vars_of(self)["written"].add(name)
+        setattr(vars_of(self)["real"], name, value)
+
+
+def vars_of(watched: Watched) -> dict[str, Any]:
+    found: dict[str, Any] = object.__getattribute__(watched, "__dict__")
+    return found
+
+
+class Slotted:
+    """Fields at fixed places, one of which is none: a property hides it."""
+
+    __slots__ = ("__dict__", "behind", "customer", "queued", "releasing", "returns_of", "waiting")
+
+    def __init__(self, row: CustomerRow) -> None:
+        for name in Slotted.__slots__[:-1]:
+            vars(Slotted)[name].__set__(self, getattr(row, name))
+
+
+class Hiding(Slotted):
+    __slots__ = ()
+
+    @property
+    def waiting(self) -> int:
+        return 1
+
+
+def test_what_is_no_field_is_looked_up_by_python(codecs: Codecs):
+    for _ in range(3):  # so that more types come than have a place
+        begun = Begun(codecs, order(1))
+        plain = type("Watched", (Watched,), {})(begun.customer)
+        begun.row.customer = plain
+        assert codecs.count_orders(begun.facts, begun.looked_up, begun.records, begun.orders, 1)[0] == 1
+        assert {"points", "level", "spending"} <= vars_of(plain)["read"]
+        assert {"points", "version", "updated_at"} <= vars_of(plain)["written"]
+        assert begun.customer.order_count == 2
+
+
+def test_fields_are_read_where_their_type_keeps_them_unless_it_hides_them(codecs: Codecs):
+    forms: list[tuple[Any, int]] = [(Slotted, 1), (Hiding, 0), (Slotted, 1), (lambda row: row, 1)]
+    for form, taken in forms:
+        begun = Begun(codecs, order(1))
+        begun.facts.rows[NAME] = form(begun.row)
+        counted = codecs.count_orders(begun.facts, begun.looked_up, begun.records, begun.orders, 1)
+        assert counted[0] == taken, form
+
+
+def test_a_field_without_a_value_is_an_error(codecs: Codecs):
+    for name in Slotted.__slots__[:-1]:
+        begun = Begun(codecs, order(1))
+        row = Slotted(begun.row)
+        delattr(row, name)
+        begun.facts.rows[NAME] = row  # type: ignore[assignment]
+        with pytest.raises(AttributeError):
+            codecs.count_orders(begun.facts, begun.looked_up, begun.records, begun.orders, 1)
+
+
 def test_no_reference_is_kept_or_lost(codecs: Codecs):
     """The batch forgets each time what it has counted, so each object has as many references as before."""
     begun = Begun(codecs, order(1), order(2, day=DAY + 1))

@@ -14,9 +14,11 @@
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000
 #include <Python.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <structmember.h>
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(PORTABLE)
 #define X86 1

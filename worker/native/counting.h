@@ -17,13 +17,26 @@
     X(releasing) X(returned) X(returned_days) X(returns_of) X(sequence) X(spending) X(timestamp) X(total) X(tracked)  \
     X(updated_at) X(version) X(vip_since) X(waiting)
 
-#define DECLARE(name) static PyObject *name_##name;
+#define PLACES 2
+
+/* The name of an attribute, and where objects of the first types that had it keep it. */
+typedef struct {
+    PyObject *text;
+    int known;
+    struct {
+        PyTypeObject *type;
+        Py_ssize_t offset; /* in bytes; 0: it is no field, and Python looks it up */
+        int writable;      /* whether Python has let it be set */
+    } places[PLACES];
+} Name;
+
+#define DECLARE(name) static Name name_##name[1];
 NAMES(DECLARE)
 #undef DECLARE
 
 static int make_names(void) {
 #define MAKE(name) \
-    if ((name_##name = PyUnicode_InternFromString(#name)) == NULL) return FAILED;
+    if ((name_##name->text = PyUnicode_InternFromString(#name)) == NULL) return FAILED;
     NAMES(MAKE)
 #undef MAKE
     return DONE;
@@ -54,12 +67,56 @@ static void give_back(Held *held) {
     while (held->count) Py_DECREF(held->objects[--held->count]);
 }
 
-static PyObject *attribute(Held *held, PyObject *object, PyObject *name) {
-    return hold(held, PyObject_GetAttr(object, name));
+/* The offset at which objects of a type keep a field; 0 if the attribute is anything else.
+ *
+ * Python finds such a field by its type's descriptor, which reads the object at this offset. Structs have such fields.
+ */
+static Py_ssize_t offset_of(PyTypeObject *type, PyObject *name) {
+    PyObject *descriptor = PyObject_GetAttr((PyObject *)type, name);
+    const char *text = PyUnicode_AsUTF8AndSize(name, NULL);
+    int is_field = descriptor != NULL && Py_TYPE(descriptor) == &PyMemberDescr_Type && text != NULL;
+    Py_XDECREF(descriptor);
+    PyErr_Clear();
+    if (!is_field || (getattrofunc)PyType_GetSlot(type, Py_tp_getattro) != PyObject_GenericGetAttr) return 0;
+    for (PyTypeObject *each = type; each != NULL; each = PyType_GetSlot(each, Py_tp_base)) {
+        const PyMemberDef *member = PyType_GetSlot(each, Py_tp_members);
+        for (; member != NULL && member->name != NULL; member++)
+            if (!strcmp(member->name, text)) return member->type == T_OBJECT_EX ? member->offset : 0;
+    }
+    return 0;
 }
 
-static int number_of(PyObject *object, PyObject *name, long long *number) {
-    PyObject *found = PyObject_GetAttr(object, name);
+/* The number of the place that a name has for objects of this type; PLACES if it has none. */
+static int place_of(PyTypeObject *type, Name *name) {
+    for (int i = 0; i < name->known; i++)
+        if (name->places[i].type == type) return i;
+    if (name->known == PLACES) return PLACES;
+    Py_INCREF((PyObject *)type); /* for good, so that no other type gets its address */
+    name->places[name->known].type = type;
+    name->places[name->known].offset = offset_of(type, name->text);
+    return name->known++;
+}
+
+/* The field of an object; NULL if Python has to look it up. */
+static PyObject **field_of(PyObject *object, Name *name, int *place) {
+    *place = place_of(Py_TYPE(object), name);
+    if (*place == PLACES || !name->places[*place].offset) return NULL;
+    return (PyObject **)((char *)object + name->places[*place].offset);
+}
+
+/* A new reference to the value of an attribute. */
+static PyObject *attribute_of(PyObject *object, Name *name) {
+    int place;
+    PyObject **field = field_of(object, name, &place);
+    if (field == NULL || *field == NULL) return PyObject_GetAttr(object, name->text);
+    Py_INCREF(*field);
+    return *field;
+}
+
+static PyObject *attribute(Held *held, PyObject *object, Name *name) { return hold(held, attribute_of(object, name)); }
+
+static int number_of(PyObject *object, Name *name, long long *number) {
+    PyObject *found = attribute_of(object, name);
     if (found == NULL) return FAILED;
     int done = whole_number(found, number);
     Py_DECREF(found);
@@ -67,35 +124,45 @@ static int number_of(PyObject *object, PyObject *name, long long *number) {
 }
 
 /* DONE if the attribute is this object. */
-static int is(PyObject *object, PyObject *name, PyObject *expected) {
-    PyObject *found = PyObject_GetAttr(object, name);
+static int is(PyObject *object, Name *name, PyObject *expected) {
+    PyObject *found = attribute_of(object, name);
     Py_XDECREF(found); /* its owner keeps it */
     return found == NULL ? FAILED : found == expected ? DONE : UNUSUAL;
 }
 
-static int is_zero(PyObject *object, PyObject *name) {
+static int is_zero(PyObject *object, Name *name) {
     long long number = 0;
     int done = number_of(object, name, &number);
     return done || !number ? done : UNUSUAL;
 }
 
 /* DONE if the attribute is a dict without an item. */
-static int is_empty(PyObject *object, PyObject *name) {
-    PyObject *found = PyObject_GetAttr(object, name);
+static int is_empty(PyObject *object, Name *name) {
+    PyObject *found = attribute_of(object, name);
     if (found == NULL) return FAILED;
     int empty = PyDict_Check(found) && !PyDict_Size(found);
     Py_DECREF(found);
     return empty ? DONE : UNUSUAL;
 }
 
-/* Takes the reference. */
-static int set(PyObject *object, PyObject *name, PyObject *value) {
-    int done = value == NULL || PyObject_SetAttr(object, name, value) ? FAILED : DONE;
-    Py_XDECREF(value);
+/* Set an attribute to a value that refers to no other object. Takes the reference. */
+static int set(PyObject *object, Name *name, PyObject *value) {
+    int place;
+    PyObject **field = field_of(object, name, &place);
+    if (value == NULL) return FAILED;
+    if (field != NULL && name->places[place].writable) {
+        PyObject *before = *field;
+        *field = value;
+        Py_XDECREF(before);
+        return DONE;
+    }
+    int done = PyObject_SetAttr(object, name->text, value) ? FAILED : DONE;
+    if (!done && field != NULL) name->places[place].writable = *field == value;
+    Py_DECREF(value);
     return done;
 }
 
-static int set_number(PyObject *object, PyObject *name, long long number) {
+static int set_number(PyObject *object, Name *name, long long number) {
     return set(object, name, PyLong_FromLongLong(number));
 }
 
@@ -143,23 +210,29 @@ static int read_facts(PyObject *tuple, Facts *facts) {
 
 /* A rule set. next: for each rank of a level the total from which on a higher one is reached. */
 typedef struct {
-    PyObject *version, *currency, *next;
-    long long first_day, a_point, vip_spending;
+    PyObject *version, *currency, *next; /* NULL until it is read */
+    long long first_day, a_point, vip_spending, from, until; /* it is in force from the one day until before the other */
     int known, digits, by_year;
 } RuleSet;
 
-/* The rule set in force on a day: the last that has begun, or else the first. */
+/* The rule set in force on a day: the last that has begun, or else the first. Most orders have the one of the last order. */
 static int rules_on(const Facts *facts, long long day, RuleSet *rules) {
-    for (Py_ssize_t i = PyTuple_Size(facts->rules) - 1; i >= 0; i--) {
+    if (rules->next != NULL && rules->from <= day && day < rules->until) return DONE;
+    rules->next = NULL;
+    rules->until = LLONG_MAX;
+    for (Py_ssize_t i = PyTuple_Size(facts->rules) - 1; i >= 0; i--, rules->until = rules->first_day) {
         PyObject *tuple = PyTuple_GetItem(facts->rules, i);
         if (!PyTuple_Check(tuple)) return wrong_form("a rule set is no tuple");
         if (!PyArg_ParseTuple(tuple, "LpUUiLO!Lp", &rules->first_day, &rules->known, &rules->version, &rules->currency,
                               &rules->digits, &rules->a_point, &PyTuple_Type, &rules->next, &rules->vip_spending,
                               &rules->by_year))
             return FAILED;
-        if (rules->first_day <= day || i == 0)
-            return rules->known && rules->a_point > 0 && rules->digits >= 0 && rules->digits <= 9 ? DONE : UNUSUAL;
+        if (rules->first_day > day && i > 0) continue;
+        rules->from = i > 0 ? rules->first_day : LLONG_MIN;
+        if (rules->known && rules->a_point > 0 && rules->digits >= 0 && rules->digits <= 9) return DONE;
+        break;
     }
+    rules->next = NULL;
     return UNUSUAL;
 }
 
@@ -410,18 +483,17 @@ static int put_out(const Facts *facts, Held *held, const Order *order, PyObject 
     return DONE;
 }
 
-/* Count one order. UNUSUAL: it has changed nothing. bytes: of its ledger line. */
-static int count_order(const Facts *facts, Held *held, Order *order, Py_ssize_t *bytes) {
+/* Count one order. rules: those of the last one. UNUSUAL: it has changed nothing. bytes: of its ledger line. */
+static int count_order(const Facts *facts, RuleSet *rules, Held *held, Order *order, Py_ssize_t *bytes) {
     PyObject *made[MOST_TEXTS], *headers;
     Py_ssize_t count;
-    RuleSet rules;
     TRY(is_at_home(facts, held, order));
     order->day = day_of(NUMBER(order, OCCURRED_AT));
-    TRY(rules_on(facts, order->day, &rules));
-    TRY(is_latest(held, order, &rules));
+    TRY(rules_on(facts, order->day, rules));
+    TRY(is_latest(held, order, rules));
     TRY(add_up(facts, held, order));
-    TRY(stays(facts, held, order, &rules));
-    TRY(foresee(facts, held, order, &rules));
+    TRY(stays(facts, held, order, rules));
+    TRY(foresee(facts, held, order, rules));
     TRY(make_texts(facts, held, order, made, &count, &headers));
     int done = change_customer(facts, order);
     if (!done) done = put_out(facts, held, order, made, count, headers);
@@ -436,6 +508,7 @@ PyDoc_STRVAR(count_orders_doc, "count_orders(facts, looked_up, records, orders, 
 static PyObject *count_orders(PyObject *module, PyObject *args) {
     PyObject *tuple, *records, *orders;
     Facts facts;
+    RuleSet rules = {0};
     Py_ssize_t start, next, bytes = 0;
     if (!PyArg_ParseTuple(args, "O!O!O!O!n", &PyTuple_Type, &tuple, &PyDict_Type, &facts.looked_up, &PyList_Type,
                           &records, &PyList_Type, &orders, &start) ||
@@ -453,8 +526,8 @@ static PyObject *count_orders(PyObject *module, PyObject *args) {
         order.record = PyList_GetItem(records, next);
         order.order = PyTuple_GetItem(pair, 0);
         order.line_key = PyTuple_GetItem(pair, 1);
-        int done = PyObject_SetAttr(facts.unit, name_at, order.record);
-        if (!done) done = count_order(&facts, &held, &order, &more);
+        int done = PyObject_SetAttr(facts.unit, name_at->text, order.record);
+        if (!done) done = count_order(&facts, &rules, &held, &order, &more);
         give_back(&held);
         if (done == FAILED) return NULL;
         if (done) break;
