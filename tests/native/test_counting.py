@@ -211,10 +211,10 @@ def vars_of(watched: Watched) -> dict[str, Any]:
 class Slotted:
     """Fields at fixed places, one of which is none: a property hides it."""
 
-    __slots__ = ("__dict__", "behind", "customer", "queued", "releasing", "returns_of", "waiting")
+    __slots__ = ("behind", "customer", "queued", "releasing", "returns_of", "waiting")
 
     def __init__(self, row: CustomerRow) -> None:
-        for name in Slotted.__slots__[:-1]:
+        for name in Slotted.__slots__:
             vars(Slotted)[name].__set__(self, getattr(row, name))
 
 
@@ -247,7 +247,7 @@ def test_fields_are_read_where_their_type_keeps_them_unless_it_hides_them(codecs
 
 
 def test_a_field_without_a_value_is_an_error(codecs: Codecs):
-    for name in Slotted.__slots__[:-1]:
+    for name in Slotted.__slots__:
         begun = Begun(codecs, order(1))
         row = Slotted(begun.row)
         delattr(row, name)
