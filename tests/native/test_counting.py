@@ -209,7 +209,7 @@ def vars_of(watched: Watched) -> dict[str, Any]:
 
 
 class Slotted:
-    """Fields at fixed places, one of which is none: a property hides it."""
+    """A row with fields at fixed places, as Structs have them."""
 
     __slots__ = ("behind", "customer", "queued", "releasing", "returns_of", "waiting")
 
@@ -219,6 +219,8 @@ class Slotted:
 
 
 class Hiding(Slotted):
+    """A row of which a property hides a field."""
+
     __slots__ = ()
 
     @property
