@@ -27,6 +27,7 @@ from yarl import URL
 
 from worker import peers
 from worker.addresses import is_loopback, is_wildcard
+from worker.kafka.compression import Compression
 from worker.kafka.topics import Catalogue
 from worker.native import Choice
 from worker.processes.cores import cores
@@ -199,7 +200,7 @@ class Settings(BaseSettings):
     """Whether published events have the header `ce_type` beside `event-type`. Some SDKs take it for binary mode."""
     native: Choice = Choice.AUTO
     """Codecs in C. auto: where they were built. require: no start without them. off: none."""
-    compression: Literal["none", "snappy", "zstd"] = "none"
+    compression: Literal["none", Compression] = "none"
     """Of the record batches that the worker sends. snappy takes little CPU time, zstd makes them smaller."""
     payment_join: Annotated[bool, BeforeValidator(_switch)] = False
     """On: payments without customerId find their customer through their order. Off: they are INVALID."""

@@ -14,6 +14,7 @@ from tests.records import COMPACTED, create_topics, read
 from worker.engine import transaction
 from worker.engine.store import MemoryStore
 from worker.engine.unit import Outgoing, Unit
+from worker.kafka.compression import Compression
 
 SMALL = {"max.message.bytes": "1000"}
 _READABLE_WITHIN_S = 30.0
@@ -117,9 +118,7 @@ async def test_a_newer_producer_of_the_partition_fences_the_older_one(
 
 
 @pytest.mark.parametrize("codec", ["snappy", "zstd"])
-async def test_what_is_sent_compressed_is_read_as_it_was(
-    kafka: str, topics: Topics, codec: transaction.Compression
-):
+async def test_what_is_sent_compressed_is_read_as_it_was(kafka: str, topics: Topics, codec: Compression):
     producer = await transaction.open_producer(
         {"bootstrap_servers": kafka}, f"{topics.good}-0", 15_000, codec
     )

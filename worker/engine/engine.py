@@ -25,6 +25,7 @@ from worker.engine.sweeping import Sweep
 from worker.engine.takeover import RememberLoss, State, Takeover
 from worker.engine.turns import Turns
 from worker.engine.unit import POSITIONS, InputRecord, Table, Unit
+from worker.kafka.compression import Compression
 
 _TRANSACTION_TIMEOUT_MS = 60_000
 
@@ -66,7 +67,7 @@ class Engine:
         sweep: Sweep | None = None,
         pace: Pace | None = None,
         transaction_timeout_ms: int = _TRANSACTION_TIMEOUT_MS,
-        compression: transaction.Compression | None = None,
+        compression: Compression | None = None,
         observer: Observer | None = None,
         inspect: Callable[[Store], None] = lambda _: None,
         may_take: Callable[[], bool] = lambda: True,

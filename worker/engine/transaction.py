@@ -10,13 +10,14 @@ Rules:
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
 from worker.engine.kafka_clock import CLOCK
 from worker.engine.patches.producer import CertainProducer
 from worker.engine.unit import Columns, Table, Unit
+from worker.kafka.compression import Compression
 
 _LOG_APPEND_TIME = 1  # the broker stamped it
 BATCH_BYTES = 900_000
@@ -25,10 +26,6 @@ _REQUEST_TIMEOUT_MS = 10_000
 
 METADATA_MAX_AGE_MS = 5_000
 """The longest time until a client knows that a partition's leader moved, whatever else fails."""
-
-
-Compression = Literal["snappy", "zstd"]
-"""How record batches are compressed. lz4 is not among them, because it took far longer than zstd."""
 
 
 async def open_producer(
