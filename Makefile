@@ -7,6 +7,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Python compiles each module when it first imports it. Most modules of the packages are never imported.
+UNCOMPILED := --no-compile
 
 .PHONY: help run test check faults bench native-sanitized native-fuzz clean
 
@@ -57,7 +59,7 @@ $(BIN)/python:
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
 	@echo "Installing customer-context into $(VENV)"
-	@$(PIP) install --editable .
+	@$(PIP) install $(UNCOMPILED) --editable .
 	@touch $@
 
 # Compiles what pip has not compiled already, and says what the worker will use. Without a C compiler nothing is missing.
@@ -72,5 +74,5 @@ $(VENV)/.classes: tests/class_archive.py $(VENV)/.installed-dev
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
 	@echo "Installing customer-context and its tests' tools into $(VENV)"
-	@$(PIP) install --editable '.[dev]'
+	@$(PIP) install $(UNCOMPILED) --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
