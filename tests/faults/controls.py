@@ -47,7 +47,7 @@ def wake_a_zombie(stage: Stage) -> None:
     def taken_over() -> bool:
         return all(member.log.count('"processing"') > n for member, n in zip(others, before, strict=True))
 
-    assert stage.look_after_until(taken_over, 2 * SESSION_S), "nobody took the partitions over"
+    assert stage.look_after_until(taken_over, 4 * SESSION_S), "nobody took the partitions over"
     stage.look_after(2 * PARTITIONS * _OPEN_FOR_S)  # partitions with a backlog commit one after the other
     frozen.signal(signal.SIGCONT)
     stage.look_after(3.0)
