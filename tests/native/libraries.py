@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from worker import native
-from worker.native.build import NotBuilt, build, load
+from worker.native.build import LIBRARY, NotBuilt, build, load
 
 PORTABLE = "-DPORTABLE"
 """As on a processor without the instructions of SHA-1 and CRC32C."""
@@ -22,16 +22,32 @@ def library(*flags: str) -> native.Codecs:
 
     TESTS_NATIVE_FLAGS are further flags of the compiler, for example those of sanitizers.
     """
-    flags = (*flags, *os.environ.get("TESTS_NATIVE_FLAGS", "").split())
     usable, _ = native.library()
-    if usable is not None and not flags:
+    if usable is not None and not (flags or _more_flags()):
         return usable
+    with TemporaryDirectory() as folder:
+        return loaded_anew(Path(folder), *flags)
+
+
+def loaded_anew(folder: Path, *flags: str) -> native.Codecs:
+    """A library in this folder that no test has called yet, and that shares no memory with others."""
+    path = folder / LIBRARY
+    path.write_bytes(_built(*flags))
+    codecs: native.Codecs = load(path)
+    return codecs
+
+
+@cache
+def _built(*flags: str) -> bytes:
     try:
         with TemporaryDirectory() as folder:
-            codecs: native.Codecs = load(build(Path(folder), flags))
+            return build(Path(folder), (*flags, *_more_flags())).read_bytes()
     except NotBuilt as error:
         pytest.skip(str(error))
-    return codecs
+
+
+def _more_flags() -> list[str]:
+    return os.environ.get("TESTS_NATIVE_FLAGS", "").split()
 
 
 @contextmanager

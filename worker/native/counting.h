@@ -19,14 +19,14 @@
 
 #define PLACES 2
 
-/* The name of an attribute, and where objects of the first types that had it keep it. */
+/* The name of an attribute, and the places of this attribute in objects of the first types that it was asked of. */
 typedef struct {
     PyObject *text;
-    int known;
+    int known; /* how many places are filled */
     struct {
         PyTypeObject *type;
-        Py_ssize_t offset; /* in bytes; 0: it is no field, and Python looks it up */
-        int writable;      /* whether Python has let it be set */
+        Py_ssize_t offset; /* of the field in an object, in bytes; 0: Python has to look the attribute up */
+        int writable;      /* whether Python has set the field before, and stored the value as it was given */
     } places[PLACES];
 } Name;
 
@@ -67,9 +67,9 @@ static void give_back(Held *held) {
     while (held->count) Py_DECREF(held->objects[--held->count]);
 }
 
-/* The offset at which objects of a type keep a field; 0 if the attribute is anything else.
+/* The offset of a field in the objects of a type; 0 if the attribute is no field.
  *
- * Python finds such a field by its type's descriptor, which reads the object at this offset. Structs have such fields.
+ * A field is what a class lists in `__slots__`, as Structs do. Its descriptor reads the object at this offset.
  */
 static Py_ssize_t offset_of(PyTypeObject *type, PyObject *name) {
     PyObject *descriptor = PyObject_GetAttr((PyObject *)type, name);
@@ -86,7 +86,7 @@ static Py_ssize_t offset_of(PyTypeObject *type, PyObject *name) {
     return 0;
 }
 
-/* The number of the place that a name has for objects of this type; PLACES if it has none. */
+/* The number of this type's place. PLACES: it has none, because other types came first. */
 static int place_of(PyTypeObject *type, Name *name) {
     for (int i = 0; i < name->known; i++)
         if (name->places[i].type == type) return i;
@@ -210,12 +210,16 @@ static int read_facts(PyObject *tuple, Facts *facts) {
 
 /* A rule set. next: for each rank of a level the total from which on a higher one is reached. */
 typedef struct {
-    PyObject *version, *currency, *next; /* NULL until it is read */
-    long long first_day, a_point, vip_spending, from, until; /* it is in force from the one day until before the other */
+    PyObject *version, *currency, *next; /* next is NULL until a rule set is read */
+    long long first_day, a_point, vip_spending;
+    long long from, until; /* it is in force on each day with from <= day < until */
     int known, digits, by_year;
 } RuleSet;
 
-/* The rule set in force on a day: the last that has begun, or else the first. Most orders have the one of the last order. */
+/* The rule set in force on a day: the last that has begun, or else the first.
+ *
+ * rules: what the last order had. It stays, if it is in force on this day, too.
+ */
 static int rules_on(const Facts *facts, long long day, RuleSet *rules) {
     if (rules->next != NULL && rules->from <= day && day < rules->until) return DONE;
     rules->next = NULL;
