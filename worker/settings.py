@@ -1,27 +1,17 @@
 """Settings of one worker: environment variables with the prefix CUSTOMER_CONTEXT_, or a file (contract, section 7).
 
 Rules:
-- Every setting is checked before anything starts. All faults are reported at once, one per line.
+- Every setting is checked before anything starts (worker.setting_values). All faults are reported at once, one per line.
 - A value is never part of a message, because it could be a secret. Secrets are SecretStr.
 - An empty variable counts as unset.
 - Without authentication the HTTP API only binds a loopback address.
 """
 
-import re
 import ssl
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    SecretStr,
-    ValidationError,
-    ValidationInfo,
-    model_validator,
-)
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from yarl import URL
 
@@ -30,107 +20,33 @@ from worker.addresses import is_loopback, is_wildcard
 from worker.kafka.compression import Compression
 from worker.kafka.topics import Catalogue
 from worker.native import Choice
-from worker.processes.cores import cores
+from worker.setting_values import (
+    HIGHEST_PORT,
+    BaseUrl,
+    KafkaName,
+    PeerUrls,
+    Port,
+    Processes,
+    ReadableFile,
+    RedisUrl,
+    RepositoryUrl,
+    Servers,
+    SigningSecret,
+    Switch,
+    TypeAliases,
+)
 from worker.wire.type_aliases import read_aliases
 
 PREFIX = "CUSTOMER_CONTEXT_"
-MIN_SECRET_BYTES = 32
-MOST_PROCESSES = 64
-HIGHEST_PORT = 65_535
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 LogFormat = Literal["console", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
-_KAFKA_NAME = re.compile(r"[A-Za-z0-9._-]*")
-_SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:,\[\]/@]+):\d{1,5}")
-_SWITCH = {"on": True, "off": False}
-
 
 class ConfigurationError(ValueError):
     """The settings cannot be used. The text has one line per fault and no value."""
-
-
-def _kafka_name(text: str) -> str:
-    if not _KAFKA_NAME.fullmatch(text):
-        raise ValueError("use letters, digits, dots, dashes and underscores only")
-    return text
-
-
-def _servers(text: str) -> str:
-    servers = [server.strip() for server in text.split(",")] if text.strip() else []
-    if not all(_SERVER.fullmatch(server) for server in servers):
-        raise ValueError("give host:port, separated by commas")
-    return ",".join(servers)
-
-
-def _switch(value: object) -> object:
-    if isinstance(value, str):
-        if value.lower() not in _SWITCH:
-            raise ValueError("use on or off")
-        return _SWITCH[value.lower()]
-    return value
-
-
-def _processes(value: object, info: ValidationInfo) -> object:
-    """The number of processes for `auto`; any other value as it is."""
-    return min(cores(), info.data.get("partitions", 1), MOST_PROCESSES) if value == "auto" else value
-
-
-def _base_url(text: str) -> str:
-    parts = urlsplit(text)
-    try:
-        given = bool(parts.hostname) and "@" not in parts.netloc and parts.port != 0
-    except ValueError:  # its text would contain the given port
-        given = False
-    if parts.scheme not in ("http", "https") or not given or parts.query or parts.fragment:
-        raise ValueError("give a URL such as http://worker-1:6066")
-    return text.rstrip("/")
-
-
-def _peer_urls(text: str) -> str:
-    return ",".join(peers.split(text))
-
-
-def _type_aliases(text: str) -> str:
-    read_aliases(text)
-    return text
-
-
-def _redis_url(secret: SecretStr) -> SecretStr:
-    if urlsplit(secret.get_secret_value()).scheme not in ("redis", "rediss", "unix"):
-        raise ValueError("give a URL such as redis://host:6379/0")
-    return secret
-
-
-def _repository_url(secret: SecretStr) -> SecretStr:
-    parts = urlsplit(secret.get_secret_value())
-    try:
-        given = bool(parts.hostname) and parts.port != 0 and "@" not in parts.path
-    except ValueError:  # its text would contain the given port
-        given = False
-    given = given and not re.search(r"[\s?#]", secret.get_secret_value())
-    if parts.scheme not in ("http", "https") or not given:
-        raise ValueError("give a URL such as https://nexus.example.com/repository/maven-public")
-    return secret
-
-
-def _readable(path: Path) -> Path:
-    if not path.is_file():
-        raise ValueError("there is no such file")
-    return path
-
-
-def _long_enough(secret: SecretStr) -> SecretStr:
-    if len(secret.get_secret_value().encode()) < MIN_SECRET_BYTES:
-        raise ValueError(f"use at least {MIN_SECRET_BYTES} bytes")
-    return secret
-
-
-Port = Annotated[int, Field(ge=0, le=HIGHEST_PORT)]
-KafkaName = Annotated[str, Field(max_length=100), AfterValidator(_kafka_name)]
-ReadableFile = Annotated[Path, AfterValidator(_readable)]
 
 
 class Settings(BaseSettings):
@@ -149,7 +65,7 @@ class Settings(BaseSettings):
         use_attribute_docstrings=True,
     )
 
-    bootstrap_servers: Annotated[str, AfterValidator(_servers)] = ""
+    bootstrap_servers: Servers = ""
     """Addresses of Kafka, host:port, separated by commas. Empty: the embedded Kafka."""
     app_id: Annotated[KafkaName, Field(min_length=1)] = "customer-context"
     """Consumer group, and prefix of changelogs and transactional ids. One installation, one APP_ID."""
@@ -157,7 +73,7 @@ class Settings(BaseSettings):
     """Prefix of each topic name. No separator is added."""
     partitions: Annotated[int, Field(ge=1, le=10_000)] = 8
     """Partitions of every topic but the dead letters. Cannot be changed later."""
-    processes: Annotated[int, BeforeValidator(_processes), Field(ge=1, le=MOST_PROCESSES)] = 1
+    processes: Processes = 1
     """Processes of this worker, which share WEB_PORT. auto: one for each core, at most PARTITIONS."""
     replication_factor: Annotated[int, Field(ge=1, le=100)] | None = None
     """Replicas of topics that the worker creates. Unset: 3, or the number of known brokers if fewer."""
@@ -167,7 +83,7 @@ class Settings(BaseSettings):
     """Folder of the local tables and of the embedded Kafka's data."""
     store: Literal["rocksdb", "memory"] = "rocksdb"
     """Local tables in RocksDB or in memory."""
-    kafka_mirror: Annotated[SecretStr, AfterValidator(_repository_url)] | None = None
+    kafka_mirror: RepositoryUrl | None = None
     """URL of a Maven repository that has the embedded Kafka's jars. Unset: Maven Central."""
     start_patience_s: Annotated[int, Field(ge=0, le=86_400)] = 300
     """Seconds that a starting worker waits for a Kafka that does not answer."""
@@ -182,31 +98,31 @@ class Settings(BaseSettings):
     """PEM file with the certificate. Unset: HTTP without TLS."""
     web_ssl_keyfile: ReadableFile | None = None
     """PEM file with the certificate's private key."""
-    advertised_url: Annotated[str, AfterValidator(_base_url)] | None = None
+    advertised_url: BaseUrl | None = None
     """URL where other workers reach this one. Unset: http://WEB_HOST:WEB_PORT. A wildcard host needs it."""
     contact_email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s.]+$")] = (
         "customer-context@localhost.localdomain"
     )
     """Email of those who run the installation. The documents of the interfaces name it."""
-    peer_urls: Annotated[str, AfterValidator(_peer_urls)] = ""
+    peer_urls: PeerUrls = ""
     """Patterns of URLs that other workers may have. Empty: hosts like that of ADVERTISED_URL."""
     peer_ssl_cafile: ReadableFile | None = None
     """PEM file of the CAs that sign other workers' certificates. Unset: the system's CAs."""
-    redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = None
+    redis_url: RedisUrl | None = None
     """Redis for a shared read copy while a partition's owner is away. Empty: none."""
     rules_file: ReadableFile | None = None
     """TOML file with the rules. Unset: version 1 with the contract's figures."""
-    ce_type_header: Annotated[bool, BeforeValidator(_switch)] = True
+    ce_type_header: Switch = True
     """Whether published events have the header `ce_type` beside `event-type`. Some SDKs take it for binary mode."""
     native: Choice = Choice.AUTO
     """Codecs in C. auto: where they were built. require: no start without them. off: none."""
     compression: Literal["none", Compression] = "none"
     """Of the record batches that the worker sends. snappy takes little CPU time, zstd makes them smaller."""
-    payment_join: Annotated[bool, BeforeValidator(_switch)] = False
+    payment_join: Switch = False
     """On: payments without customerId find their customer through their order. Off: they are INVALID."""
-    type_aliases: Annotated[str, AfterValidator(_type_aliases)] = ""
+    type_aliases: TypeAliases = ""
     """CloudEvents types that senders use for the contract's: ALIAS=Type, separated by commas."""
-    desk: Annotated[bool, BeforeValidator(_switch)] = True
+    desk: Switch = True
     """On: pages for support staff and operators under /desk. Off: no pages but /docs."""
     metrics_port: Port | None = None
     """Port for /metrics alone. Unset: /metrics is on WEB_PORT."""
@@ -233,7 +149,7 @@ class Settings(BaseSettings):
     kafka_ssl_keyfile: ReadableFile | None = None
     """PEM file with the client's private key."""
 
-    auth_jwt_secret: Annotated[SecretStr, AfterValidator(_long_enough)] | None = None
+    auth_jwt_secret: SigningSecret | None = None
     """Secret of at least 32 bytes that signs tokens. Neither this nor AUTH_JWKS_FILE: HTTP is open."""
     auth_jwks_file: ReadableFile | None = None
     """JSON Web Key Set with the public keys that sign tokens. Read again when it changes."""
