@@ -7,7 +7,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# Python compiles each module when it first imports it. Most modules of the packages are never imported.
+# pip would compile every module of every package. Python compiles a module itself when it first imports it.
 UNCOMPILED := --no-compile
 
 .PHONY: help run test check faults bench native-sanitized native-fuzz clean

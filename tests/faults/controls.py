@@ -47,6 +47,7 @@ def wake_a_zombie(stage: Stage) -> None:
     def taken_over() -> bool:
         return all(member.log.count('"processing"') > n for member, n in zip(others, before, strict=True))
 
+    # The others finish their slow commits first, one after the other. So a takeover takes longer than a session.
     assert stage.look_after_until(taken_over, 4 * SESSION_S), "nobody took the partitions over"
     stage.look_after(2 * PARTITIONS * _OPEN_FOR_S)  # partitions with a backlog commit one after the other
     frozen.signal(signal.SIGCONT)
